@@ -1,0 +1,1 @@
+"""Other programs that learn from scribbles, run on the same strokes."""

@@ -1,0 +1,92 @@
+"""Make .venv and everything in it, or leave it alone where it is up to date.
+
+Runs on the bare system Python, so it uses the standard library only. Every step is skipped where its
+outcome is already there: a second call takes a fraction of a second and needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / ".set-up-of"
+EXTRAS = "app,test,plots,medical,slides,fast,dev"
+OLDEST = (3, 11)
+
+
+def set_up() -> None:
+    """Do all of it; the system libraries come first because pip takes longest."""
+    from system_libraries import provide
+
+    provide()
+    if _stamp() != (STAMP.read_text() if STAMP.exists() else ""):
+        _make_venv()
+        _install()
+        STAMP.write_text(_stamp())
+
+
+def right_python(script: str) -> None:
+    """Go on in this Python if it is new enough, in a newer one where there is one, else stop."""
+    if sys.version_info >= OLDEST:
+        return
+    for minor in (11, 12, 13, 14):
+        newer = shutil.which(f"python3.{minor}")
+        if newer:
+            os.execv(newer, [newer, script, *sys.argv[1:]])
+    sys.exit(
+        "This is Python {}.{}, and napari-medseg needs 3.11 or later: install one (Debian 12 and later: "
+        "apt-get install python3) or name it: make PYTHON=/path/to/python3.".format(*sys.version_info[:2])
+    )
+
+
+def _stamp() -> str:
+    """What the environment depends on; a change in any of it installs again."""
+    parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    parts += [EXTRAS.encode(), str(ROOT).encode(), sys.version.encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _make_venv() -> None:
+    if PYTHON.exists() and _works(PYTHON):
+        return
+    if importlib.util.find_spec("ensurepip") is None:
+        _provide_ensurepip()
+    print(f"Making the virtual environment {VENV.name} ...", flush=True)
+    failed = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode
+    if failed:
+        sys.exit(f"The virtual environment {VENV} could not be made; the lines above say why.")
+
+
+def _provide_ensurepip() -> None:
+    from system_libraries import install
+
+    package = f"python3.{sys.version_info.minor}-venv"
+    install([package])
+    if subprocess.run([sys.executable, "-c", "import ensurepip"], stderr=subprocess.DEVNULL).returncode:
+        sys.exit(f"This Python cannot make virtual environments. On Debian: apt-get install {package}")
+
+
+def _works(python: Path) -> bool:
+    same = f"import sys, pip; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
+    return subprocess.run([str(python), "-c", same], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def _install() -> None:
+    print("Installing napari-medseg and what it needs (a minute or two) ...", flush=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    failed = subprocess.run([*pip, "-c", "constraints.txt", "-e", f".[{EXTRAS}]"], cwd=ROOT).returncode
+    if failed:
+        sys.exit("pip could not install everything; its lines above say why. Run the same command again to go on.")
+
+
+if __name__ == "__main__":
+    right_python(__file__)
+    set_up()

@@ -1,0 +1,67 @@
+"""The command line: `medseg COMMAND ...`.
+
+Each command is a module of this package with ``configure(parser)`` and ``run(args) -> str``; it is imported
+only when it is called, so that `medseg --help` stays quick and torch stays out until a network runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from napari_medseg import __version__
+from napari_medseg.core.errors import MedsegError
+
+COMMANDS = {
+    "demo": "open the viewer with a sample and the Teach panel",
+    "scribbles": "Teach: segment an image from a few strokes, and keep the model",
+    "apply": "segment other images with a model",
+    "models": "list the models, or show one",
+    "train": "train a model on a folder of images",
+}
+"""Name of the command (and of its module) and what it does."""
+
+FAILED, STOPPED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; every expected failure is one line on stderr and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(given[0] if given else "")
+    if not given:
+        parser.print_help()
+        return 0
+    try:
+        args = parser.parse_args(given)
+        text = import_module(f"{__name__}.{args.command}").run(args)
+    except MedsegError as error:
+        sys.stderr.write(f"medseg: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("medseg: stopped; nothing was written.\n")
+        return STOPPED
+    sys.stdout.write(text + "\n" if text else "")
+    return 0
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """The parser, with the options of the chosen command only."""
+    parser = argparse.ArgumentParser(
+        prog="medseg",
+        description="Annotate, segment and review medical images.",
+        epilog="medseg COMMAND --help explains a command. Not a medical device.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"medseg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
+    for name, sentence in COMMANDS.items():
+        command = commands.add_parser(name, help=sentence, description=_capital(sentence), allow_abbrev=False)
+        if name == chosen:
+            import_module(f"{__name__}.{name}").configure(command)
+    return parser
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}."

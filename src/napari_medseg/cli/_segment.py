@@ -1,0 +1,79 @@
+"""Run a tool on one image and write its result layers to files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_medseg import io
+from napari_medseg.cli._console import Console
+from napari_medseg.core.errors import InputError, StorageError
+from napari_medseg.core.events import Event, Result, Tile
+from napari_medseg.core.image import Image
+from napari_medseg.core.job import Job, Memory
+from napari_medseg.run.inline import run_inline
+
+IN_MEMORY_BYTES = 256 << 20
+CHUNK = 512
+LAYERS = {"prediction": ("labels", np.uint8), "entropy": ("probability", np.float32)}
+"""Kind and type of each result layer that a segmenting tool yields."""
+
+
+def segment(tool: str, job: Job, outputs: Mapping[str, Path], memory: Memory | None = None) -> Result:
+    """Run ``tool`` and write the layers named in ``outputs``; nothing is written unless the run succeeds.
+
+    Parameters
+    ----------
+    outputs
+        File by result layer, "prediction" or "entropy".
+    """
+    image = job.images["image"]
+    scratch = _scratch_folder(next(iter(outputs.values())).parent)
+    with scratch as folder, Console() as console:
+        canvases = {layer: _canvas(image, layer, folder) for layer in outputs}
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, Tile) and event.layer in canvases:
+                canvases[event.layer][_box(event)] = event.data
+            console.show(event)
+
+        result = run_inline(tool, job, on_event, memory)
+        for layer, path in outputs.items():
+            io.write_image(path, image.derive(canvases[layer], LAYERS[layer][0], f"{image.name} {layer}"))
+    return result
+
+
+def check_outputs(outputs: Mapping[str, Path], inputs: list[Path]) -> None:
+    """Complain ahead of a long run: about a missing folder, an unknown format, a file that is named twice."""
+    taken = {path.resolve(): path for path in inputs}
+    for path in outputs.values():
+        io.check_writable(path)
+        if path.resolve() in taken:
+            raise InputError(f"{path} is named twice; the result needs a file of its own. Choose another name.")
+        taken[path.resolve()] = path
+
+
+def _scratch_folder(parent: Path) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix=".medseg-", dir=parent)
+    except OSError as error:
+        raise StorageError(f"Nothing can be written to {parent}: {error.strerror or error}. Choose another.") from error
+
+
+def _canvas(image: Image, layer: str, folder: str, in_memory_bytes: int = IN_MEMORY_BYTES) -> Any:
+    """An array for the whole layer; compressed on disk where it is large."""
+    dtype, shape = np.dtype(LAYERS[layer][1]), image.shape()
+    if np.prod(shape, dtype=np.int64) * dtype.itemsize <= in_memory_bytes:
+        return np.zeros(shape, dtype)
+    import zarr
+
+    chunks = (1,) * (len(shape) - 2) + tuple(min(size, CHUNK) for size in shape[-2:])
+    return zarr.create_array(store=str(Path(folder) / layer), shape=shape, chunks=chunks, dtype=dtype)
+
+
+def _box(tile: Tile) -> tuple[slice, ...]:
+    return tuple(slice(start, start + size) for start, size in zip(tile.offset, tile.data.shape, strict=True))

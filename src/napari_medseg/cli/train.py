@@ -1,0 +1,34 @@
+"""`medseg train WHAT`: tools whose inputs are folders named in their parameters and whose result is a model."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_medseg import tools
+from napari_medseg.cli import _params
+from napari_medseg.cli._console import Console
+from napari_medseg.core.job import Job
+
+TRAINERS = {
+    "encoder": "the encoder that Teach starts from",
+}
+"""Tool (a name in ``napari_medseg.tools.MODULES``) and what it trains."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add one subcommand for each trainer, its options made from its ``Params``."""
+    trainers = parser.add_subparsers(dest="trainer", metavar="WHAT", title="what to train", required=True)
+    for name, sentence in TRAINERS.items():
+        trainer = trainers.add_parser(name, help=sentence, description=f"Train {sentence}.", allow_abbrev=False)
+        _params.add_options(trainer, tools.load(name).Params)
+
+
+def run(args: argparse.Namespace) -> str:
+    """Train and say where the model is."""
+    from napari_medseg.run.inline import run_inline
+
+    params = _params.from_options(tools.load(args.trainer).Params, args)
+    with Console() as console:
+        result = run_inline(args.trainer, Job(images={}, params=params), on_event=console.show)
+    model = result.values.get("model")
+    return f"{result.summary}\nModel: {model}" if model else result.summary

@@ -1,0 +1,1 @@
+"""Networks, tiled inference and the model store."""

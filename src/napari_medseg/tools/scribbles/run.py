@@ -1,0 +1,104 @@
+"""One Teach run: the instant answer, the network in bursts, then the whole image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, cast
+
+from napari_medseg.core.events import Event, Progress, Result, Run
+from napari_medseg.core.job import Job, Memory, Span
+from napari_medseg.tools.scribbles.params import Params
+from napari_medseg.tools.tiles import draw
+
+if TYPE_CHECKING:
+    from napari_medseg.nn.store import Card
+    from napari_medseg.tools.scribbles.pupil import Pupil
+    from napari_medseg.train.engine import Fit
+
+FIRST_BURST_S = 0.6
+LONGEST_BURST_S = 12.0
+FIRST_BURST_STEPS = 10
+
+
+def run(job: Job, memory: Memory) -> Run:
+    """Train on the scribbles and predict the image.
+
+    Strategy: the head answers first, for what is in view; the network is trained in bursts that grow from half a
+    second, and after each the view is drawn again; at the end the best checkpoint is written and everything is
+    predicted with it.
+    """
+    from napari_medseg.tools.scribbles.lesson import prepare
+
+    params = cast(Params, job.params)
+    lesson = prepare(job, params)
+    yield Progress(0, 0, "instant answer")
+
+    from napari_medseg.nn import device as device_
+    from napari_medseg.nn.normalise import Normalisation
+    from napari_medseg.tools.scribbles import instant
+    from napari_medseg.tools.scribbles.checkpoint import checkpoint_folder, write_checkpoint
+    from napari_medseg.tools.scribbles.pupil import Pupil
+    from napari_medseg.tools.scribbles.training import fit_for
+
+    device = device_.choose(params.device, params.precision)
+    normalisation = Normalisation.suited(lesson.image)
+    scaling = normalisation.measure(lesson.image)
+    cache = instant.cache_for(lesson, scaling, memory)
+    head = instant.fit_head(lesson, cache)
+    if job.view is not None:
+        yield from instant.answer(lesson, cache, head, job.view)
+
+    fit = fit_for(lesson, scaling, device, memory)
+    pupil = Pupil(lesson, fit, head, device)
+    yield from _train(pupil, job.view)
+    segmenter = pupil.graduate()
+    card = write_checkpoint(lesson, fit, segmenter, checkpoint_folder())
+    yield from draw(lesson.image, segmenter, view=job.view, message="predicting the whole image")
+    return _result(card, fit)
+
+
+def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None, None]:
+    """Bursts of training, each followed by a fresh picture of the view."""
+    fit, params = pupil.fit, pupil.lesson.params
+    total = params.steps or params.seconds
+    start, first_step = time.perf_counter(), fit.progress.step
+    for seconds, steps in _bursts(params):
+        done = 0.0
+        for point in fit.run(seconds=seconds, steps=steps):
+            yield point
+            done = fit.progress.step - first_step if params.steps else time.perf_counter() - start
+            yield Progress(min(int(done), int(total)), int(total), "training")
+        if fit.finished or done >= total:
+            break
+        if view is not None:
+            yield from draw(pupil.lesson.image, pupil.segmenter(), view=view, only_view=True)
+    yield from fit.validate()
+
+
+def _bursts(params: Params) -> Iterator[tuple[float | None, int | None]]:
+    """(seconds, steps) of each burst; one of the two is None."""
+    if params.steps:
+        left, burst = params.steps, FIRST_BURST_STEPS
+        while left > 0:
+            yield None, min(burst, left)
+            left, burst = left - burst, burst * 2
+        return
+    start, burst = time.perf_counter(), FIRST_BURST_S
+    while (left := params.seconds - (time.perf_counter() - start)) > 0:
+        yield min(burst, left), None
+        burst = min(burst * 2, LONGEST_BURST_S)
+
+
+def _result(card: Card, fit: Fit) -> Result:
+    progress = fit.progress
+    summary = f"{progress.step} steps in {progress.seconds:.0f} s; Dice on held-out strokes {progress.best_score:.2f}"
+    values = {
+        "model": str(card.weights),
+        "classes": card.classes,
+        "seed": card.seed,
+        "steps": progress.step,
+        "dice": progress.best_score,
+        "digest": card.sha256,
+    }
+    return Result(summary, values)

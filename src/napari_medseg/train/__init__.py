@@ -1,0 +1,1 @@
+"""The one fit loop and what it is fed with."""

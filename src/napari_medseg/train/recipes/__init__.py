@@ -1,0 +1,1 @@
+"""How the shipped weights are made, one command each: ``medseg train NAME``."""

@@ -1,0 +1,1 @@
+"""What a training step computes, one published method per file."""

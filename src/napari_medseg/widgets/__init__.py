@@ -1,0 +1,1 @@
+"""Dock widgets: Qt and napari live here and nowhere else."""

@@ -1,0 +1,97 @@
+"""Curves of a run: loss and validation figures against the training step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_medseg.core.events import Scalar
+
+COLOURS = ("#e8a33d", "#4fb3d9", "#a6d854", "#e78ac3")
+NO_PLOTS = "For curves: pip install napari-medseg[plots]"
+
+
+class CurvePlot(QWidget):
+    """One curve for each name of ``Scalar``; pyqtgraph is imported with the first point."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.points: dict[str, tuple[list[int], list[float]]] = {}
+        self._curves: dict[str, Any] = {}
+        self._canvas: Any = None
+        self._missing: QLabel | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.hide()
+
+    def clear(self) -> None:
+        """Forget all points; the next run starts with an empty plot."""
+        self.points.clear()
+        self._curves.clear()
+        if self._canvas is not None:
+            self._canvas.clear()
+        self.hide()
+
+    def add(self, scalar: Scalar) -> None:
+        """Draw one more point."""
+        steps, values = self.points.setdefault(scalar.name, ([], []))
+        steps.append(scalar.step)
+        values.append(scalar.value)
+        self._prepare()
+        self.show()
+        if self._canvas is not None:
+            self._curve(scalar.name).setData(steps, values)
+        elif self._missing is not None:
+            self._missing.setText(f"{self._latest()}\n{NO_PLOTS}")
+
+    def _latest(self) -> str:
+        return ", ".join(f"{name} {values[-1]:.3f}" for name, (_steps, values) in self.points.items())
+
+    def _curve(self, name: str) -> Any:
+        if name not in self._curves:
+            colour = COLOURS[len(self._curves) % len(COLOURS)]
+            pen = {"color": colour, "width": 2}
+            self._curves[name] = self._canvas.plot(
+                [], [], name=name, pen=pen, symbol="o", symbolSize=4, symbolBrush=colour, symbolPen=None
+            )
+            self._canvas.setTitle(_legend(list(self._curves)), size="9pt")
+        return self._curves[name]
+
+    def _prepare(self) -> None:
+        if self._canvas is not None or self._missing is not None:
+            return
+        try:
+            import pyqtgraph
+        except ImportError:
+            self._missing = QLabel(self)
+            self._missing.setWordWrap(True)
+            self._column.addWidget(self._missing)
+            return
+        self._canvas = _canvas(pyqtgraph, self)
+        self._column.addWidget(self._canvas)
+
+
+def _legend(names: list[str]) -> str:
+    """The names in the colours of their curves; above the plot, where it hides no point."""
+    colours = (COLOURS[index % len(COLOURS)] for index in range(len(names)))
+    return " &nbsp; ".join(f"<span style='color: {c}'>● {n}</span>" for n, c in zip(names, colours, strict=True))
+
+
+def _canvas(pyqtgraph: Any, parent: QWidget) -> Any:
+    text = parent.palette().color(parent.foregroundRole())
+    canvas = pyqtgraph.PlotWidget(parent, background=None)
+    canvas.setFixedHeight(165)
+    canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    canvas.setMouseEnabled(x=False, y=False)
+    canvas.setMenuEnabled(False)
+    canvas.hideButtons()
+    canvas.setLabel("bottom", "training step", color=text)
+    canvas.setLabel("left", "loss, Dice", color=text)
+    for side in ("bottom", "left"):
+        canvas.getAxis(side).setPen(text)
+        canvas.getAxis(side).setTextPen(text)
+        canvas.getAxis(side).enableAutoSIPrefix(False)
+    canvas.showGrid(x=False, y=True, alpha=0.15)
+    return canvas

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_medseg.core.errors import InputError
+from napari_medseg.core.image import Geometry, Image
+from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out
+
+
+def labels_image(array, **kwargs):
+    return Image.of(np.asarray(array), kind="labels", name="strokes", **kwargs)
+
+
+def points_of(array):
+    return collect(labels_image(array))
+
+
+def test_collect_finds_every_annotated_pixel_of_a_stack():
+    stack = np.zeros((3, 4, 5), np.uint8)
+    stack[1, 2, 3], stack[2, 0, 4] = 7, 2
+    points = points_of(stack)
+    assert points.index.tolist() == [[1, 2, 3], [2, 0, 4]]
+    assert points.label.tolist() == [7, 2]
+    np.testing.assert_array_equal(points.draw(stack.shape), stack)
+
+
+def test_collect_reads_big_endian():
+    assert points_of(np.array([[0, 300]], ">u2")).label.tolist() == [300]
+
+
+def test_scribbles_of_another_shape():
+    with pytest.raises(InputError, match="have 4 x 5 pixels but the image 'image' has 4 x 6"):
+        check_fit(Image.of(np.zeros((4, 6))), labels_image(np.zeros((4, 5), int)))
+
+
+def test_scribbles_of_another_place():
+    shifted = labels_image(np.zeros((4, 5), int), geometry=Geometry((1, 1), ("um", "um"), (3.0, 0.0)))
+    with pytest.raises(InputError, match="lie elsewhere than the image"):
+        check_fit(Image.of(np.zeros((4, 5))), shifted)
+
+
+def test_scribbles_must_be_whole_numbers():
+    with pytest.raises(InputError, match="hold float64 values; a Labels layer of whole numbers"):
+        check_fit(Image.of(np.zeros((4, 5))), labels_image(np.zeros((4, 5))))
+
+
+def test_empty_scribbles():
+    with pytest.raises(InputError, match="empty. Paint at least one stroke of two classes"):
+        check_enough(points_of(np.zeros((4, 5), int)), {})
+
+
+def test_one_class_only_is_called_by_its_name():
+    with pytest.raises(InputError, match=r"Only one class is painted \(tumour\)"):
+        check_enough(points_of(np.full((4, 5), 2)), {2: "tumour"})
+
+
+def test_too_few_pixels_says_how_many_are_needed():
+    array = np.ones((4, 5), int)
+    array[0, 0] = 3
+    with pytest.raises(InputError, match=r"Class gland has too few pixels \(1\); paint at least 10"):
+        check_enough(points_of(array), {3: "gland"})
+
+
+def test_negative_labels():
+    with pytest.raises(InputError, match="negative labels"):
+        check_enough(points_of(np.array([[-1] * 10 + [1] * 10])), {})
+
+
+def test_instances_are_not_classes():
+    with pytest.raises(InputError, match="100 different labels"):
+        check_enough(points_of(np.repeat(np.arange(1, 101), 10).reshape(10, 100)), {})
+
+
+def test_whole_strokes_are_held_out_of_a_class_with_many():
+    array = np.zeros((20, 60), int)
+    for i in range(10):
+        array[2:4, 6 * i : 6 * i + 4] = 1
+    array[10, :40] = 2
+    points = points_of(array)
+    held = hold_out(points, 0.2, np.random.default_rng(0))
+    ones = points.index[held & (points.label == 1)]
+    assert len(ones) == 16
+    assert len({x // 6 for x in ones[:, 1]}) == 2
+
+
+def test_the_end_of_a_single_stroke_is_held_out():
+    array = np.zeros((20, 60), int)
+    array[5, 10:50], array[15, 10:50] = 1, 2
+    points = points_of(array)
+    held = hold_out(points, 0.25, np.random.default_rng(0))
+    for label in (1, 2):
+        x = points.index[held & (points.label == label), 1]
+        assert sorted(x) in (list(range(10, 20)), list(range(40, 50)))
+
+
+@given(st.integers(0, 2**16), st.integers(1, 12))
+def test_every_class_is_in_both_parts(seed, count):
+    rng = np.random.default_rng(seed)
+    array = np.zeros((40, 80), int)
+    for _ in range(count):
+        for label in (1, 2, 3):
+            y, x = rng.integers(0, 38), rng.integers(0, 70)
+            array[y, x : x + 10] = label
+    points = points_of(array)
+    if min(points.counts().get(k, 0) for k in (1, 2, 3)) < 10:
+        return
+    held = hold_out(points, 0.15, rng)
+    for label in (1, 2, 3):
+        inside = held[points.label == label]
+        assert inside.any() and not inside.all()
+
+
+def test_take_keeps_index_and_label_together():
+    points = Points(np.array([[0, 1], [2, 3]]), np.array([5, 6]))
+    taken = points.take(np.array([False, True]))
+    assert taken.index.tolist() == [[2, 3]] and taken.label.tolist() == [6]

@@ -1,0 +1,524 @@
+"""The Teach panel in a real viewer, driven as a user drives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_medseg.core.events import Result
+from napari_medseg.widgets._classes import CLASSES_KEY
+from napari_medseg.widgets._compat import camera_of
+from napari_medseg.widgets._layers import RESULT_KEY, image_of, layer_arguments
+from napari_medseg.widgets._results import ENTROPY, PREDICTION
+from napari_medseg.widgets.scribbles import TeachWidget
+
+LONG_MS = 30_000
+LEFT, RIGHT = ((40, 30), (150, 90)), ((40, 160), (150, 230))
+"""Strokes in the dark and in the bright half, in micrometres (two a pixel)."""
+
+
+@pytest.fixture
+def painted(panel: TeachWidget, hand) -> TeachWidget:
+    """The panel after a stroke of each of two classes."""
+    panel.new_button.click()
+    hand.stroke(*LEFT)
+    panel.classes.selected.emit(2)
+    hand.stroke(*RIGHT)
+    return panel
+
+
+def result(panel: TeachWidget, role: str):
+    return next(
+        (layer for layer in panel.viewer.layers if layer.metadata.get(RESULT_KEY, {}).get("role") == role), None
+    )
+
+
+def teach(panel: TeachWidget, qtbot) -> None:
+    ends: list = []
+    panel.runner.succeeded.connect(ends.append)
+    panel.runner.failed.connect(ends.append)
+    panel.runner.run_button.click()
+    assert panel.runner.running, panel.runner.error_line.text()
+    qtbot.waitUntil(lambda: bool(ends), timeout=LONG_MS)
+    assert isinstance(ends[0], Result), ends[0]
+
+
+def refused(panel: TeachWidget) -> str:
+    """Press Teach; what the error line says at once. Nothing may have changed."""
+    before = list(panel.viewer.layers)
+    panel.runner.run_button.click()
+    assert not panel.runner.running
+    assert panel.runner.error_line.isVisible()
+    assert list(panel.viewer.layers) == before
+    return panel.runner.error_line.text()
+
+
+def refused_by_tool(panel: TeachWidget, qtbot) -> str:
+    before = list(panel.viewer.layers)
+    with qtbot.waitSignal(panel.runner.failed, timeout=LONG_MS):
+        panel.runner.run_button.click()
+    assert list(panel.viewer.layers) == before
+    return panel.runner.error_line.text()
+
+
+# ---------------------------------------------------------------------- painting
+
+
+def test_new_makes_a_layer_to_paint_in(panel: TeachWidget) -> None:
+    panel.new_button.click()
+    layer = panel.scribbles.value()
+    assert (layer.name, layer.data.shape, layer.data.dtype) == ("halves scribbles", (96, 128), np.uint8)
+    assert tuple(layer.scale) == (2, 2)
+    assert panel.viewer.layers.selection.active is layer
+    assert (layer.mode, layer.selected_label) == ("paint", 1)
+
+
+def test_strokes_on_the_canvas_are_of_the_selected_class(painted: TeachWidget) -> None:
+    data = painted.scribbles.value().data
+    assert set(np.unique(data)) == {0, 1, 2}
+    assert np.nonzero(data == 1)[1].max() < 64 < np.nonzero(data == 2)[1].min()
+
+
+def test_number_keys_choose_the_class_and_0_erases(panel: TeachWidget, hand) -> None:
+    panel.new_button.click()
+    layer = panel.scribbles.value()
+    QTest.keyClick(hand.canvas, Qt.Key.Key_2)
+    assert (layer.mode, layer.selected_label, panel.classes.selected_label()) == ("paint", 2, 2)
+    QTest.keyClick(hand.canvas, Qt.Key.Key_0)
+    assert layer.mode == "erase"
+
+
+def test_a_label_chosen_in_napari_is_marked_and_gets_a_row(panel: TeachWidget, hand) -> None:
+    panel.new_button.click()
+    layer = panel.scribbles.value()
+    layer.selected_label = 2
+    assert panel.classes.selected_label() == 2
+    layer.selected_label = 4
+    hand.stroke(*LEFT)
+    assert panel.classes.labels() == (1, 2, 4)
+
+
+def test_names_and_colours_are_saved_with_the_layer(painted: TeachWidget) -> None:
+    painted.classes.rename(1, "dark")
+    painted.classes.recolour(1, "#00ff00")
+    layer = painted.scribbles.value()
+    assert layer.metadata[CLASSES_KEY]["1"] == {"name": "dark", "colour": "#00ff00"}
+    np.testing.assert_allclose(layer.get_color(1), (0, 1, 0, 1))
+    painted.new_button.click()
+    assert painted.classes.value()[0].name == "dark"
+    painted.classes.rename(1, "shade")
+    painted.scribbles.setValue(layer)
+    assert painted.classes.value()[0].name == "dark"
+
+
+def test_the_classes_of_a_foreign_layer_are_found(panel: TeachWidget) -> None:
+    data = np.zeros((96, 128), int)
+    data[3:9, 3:9] = 7
+    layer = panel.viewer.add_labels(data, scale=(2, 2), units="um")
+    assert panel.scribbles.value() is None
+    assert CLASSES_KEY not in layer.metadata
+    panel.scribbles.setValue(layer)
+    assert panel.classes.labels() == (1, 2, 7)
+
+
+# ---------------------------------------------------------------------- running
+
+
+def test_teach_draws_a_prediction_and_its_entropy(painted: TeachWidget, qtbot, halves) -> None:
+    paint = painted.scribbles.value().data.copy()
+    teach(painted, qtbot)
+    prediction, entropy = result(painted, PREDICTION), result(painted, ENTROPY)
+    np.testing.assert_array_equal(prediction.data, np.where(halves > 90, 2, 1))
+    assert entropy.data.dtype == np.float32
+    assert 0 <= entropy.data.min() <= entropy.data.max() <= 1
+    np.testing.assert_array_equal(painted.scribbles.value().data, paint)
+    assert [layer.name for layer in painted.viewer.layers] == [
+        "halves", "halves prediction", "halves entropy", "halves scribbles",
+    ]  # fmt: skip
+    assert painted.runner.result_line.text() == "taught 2 classes"
+
+
+def test_results_lie_on_the_image_and_leave_the_selection(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    for role in (PREDICTION, ENTROPY):
+        layer = result(painted, role)
+        assert tuple(layer.scale) == (2, 2)
+        assert {str(unit) for unit in layer.units} == {"micrometer"}
+    assert painted.viewer.layers.selection.active is painted.scribbles.value()
+    assert painted.scribbles.value().mode == "paint"
+
+
+def test_results_tell_how_they_were_made(painted: TeachWidget, qtbot) -> None:
+    painted.form.setValue({"seed": 5})
+    teach(painted, qtbot)
+    about = result(painted, PREDICTION).metadata[RESULT_KEY]
+    assert (about["tool"], about["parameters"]["seed"], about["seed"], about["digest"]) == ("tiny", 5, 5, "0" * 8)
+    assert about["parameters"]["classes"] == {"1": "class 1", "2": "class 2"}
+
+
+def test_a_second_run_draws_into_the_same_layers(painted: TeachWidget, qtbot, hand) -> None:
+    teach(painted, qtbot)
+    first = result(painted, PREDICTION)
+    hand.stroke((40, 160), (60, 200))
+    teach(painted, qtbot)
+    assert result(painted, PREDICTION) is first
+    assert len(painted.viewer.layers) == 4
+
+
+def test_the_colours_of_the_classes_are_those_of_the_prediction(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    painted.classes.recolour(2, "#0000ff")
+    np.testing.assert_allclose(result(painted, PREDICTION).get_color(2), (0, 0, 1, 1))
+
+
+def test_the_curve_is_drawn(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    assert painted.plot.points["loss"] == ([0, 1], [1.0, 0.5])
+    assert painted.plot.isVisible()
+
+
+def test_the_tool_is_told_what_is_in_view(painted: TeachWidget, qtbot) -> None:
+    camera_of(painted.viewer).zoom *= 4
+    camera_of(painted.viewer).center = (96, 128)
+    painted.viewer.screenshot(flash=False)
+    results: list = []
+    painted.runner.succeeded.connect(results.append)
+    teach(painted, qtbot)
+    (top, bottom), (left, right) = results[0].values["view"]
+    assert 0 < top < 48 < bottom < 96
+    assert 0 < left < 64 < right < 128
+
+
+def test_dense_patches_go_to_the_tool(painted: TeachWidget, qtbot) -> None:
+    corners = np.array([[20, 20], [20, 38], [38, 38], [38, 20]])
+    shapes = painted.viewer.add_shapes([corners], shape_type="rectangle")
+    painted.dense.setValue(shapes)
+    results: list = []
+    painted.runner.succeeded.connect(results.append)
+    teach(painted, qtbot)
+    assert results[0].values["dense"] == 100
+
+
+def grid(shape: tuple[int, ...]) -> np.ndarray:
+    """Bright on the right half of x."""
+    return np.broadcast_to(np.where(np.arange(shape[-1]) < shape[-1] // 2, 20, 200), shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments"),
+    [
+        (grid((17, 5)).astype(np.float64), {}),
+        (grid((20, 30)) > 90, {}),
+        (grid((20, 30)).astype(">u2"), {}),
+        (da.from_array(grid((20, 30)), chunks=16), {}),
+        (zarr.array(grid((20, 30)), chunks=(16, 16)), {}),
+        (np.stack([grid((20, 30))] * 3, -1), {"rgb": True}),
+        (np.stack([grid((20, 30))] * 4), {"axis_labels": ("c", "y", "x"), "rgb": False}),
+        (grid((3, 20, 30)), {"scale": (5, 1, 1)}),
+    ],
+    ids=["17x5 float64", "bool", "big-endian", "dask", "zarr", "rgb", "channels", "stack"],
+)
+def test_every_kind_of_image_is_taught(panel: TeachWidget, qtbot, data, arguments) -> None:
+    image = panel.viewer.add_image(data, name="odd", **arguments)
+    panel.image.setValue(image)
+    panel.new_button.click()
+    layer = panel.scribbles.value()
+    half = layer.data.shape[-1] // 2
+    for label, columns in ((1, slice(0, half)), (2, slice(half, None))):
+        stroke = np.zeros(layer.data.shape, bool)
+        stroke[..., 2:8, columns] = True
+        layer.data_setitem(np.nonzero(stroke), label)
+    teach(panel, qtbot)
+    expected = np.where(np.arange(layer.data.shape[-1]) < half, 1, 2)
+    assert (panel.viewer.layers["odd prediction"].data == expected).all()
+
+
+def test_one_pixel_is_too_few(panel: TeachWidget, qtbot) -> None:
+    panel.image.setValue(panel.viewer.add_image(np.zeros((1, 1))))
+    panel.new_button.click()
+    panel.scribbles.value().data_setitem((np.array([0]), np.array([0])), 1)
+    assert "Only one class is painted" in refused_by_tool(panel, qtbot)
+
+
+def test_a_pyramid_is_taught_on_the_level_of_its_scribbles(panel: TeachWidget, qtbot) -> None:
+    levels = [np.kron(grid((32, 32)), np.ones((2**n, 2**n), np.uint8)) for n in (2, 1, 0)]
+    image = panel.viewer.add_image(levels, multiscale=True, name="slide", scale=(0.25, 0.25), units="um")
+    panel.image.setValue(image)
+    level = image_of(image).at_level(1)
+    paint = np.zeros((64, 64), np.uint8)
+    paint[5:15, 5:15], paint[5:15, 45:55] = 1, 2
+    panel.scribbles.setValue(panel.viewer.add_labels(paint, **layer_arguments(level, image)))
+    teach(panel, qtbot)
+    prediction = panel.viewer.layers["slide prediction"]
+    assert prediction.data.shape == (64, 64)
+    np.testing.assert_allclose(prediction.scale, (0.5, 0.5))
+    np.testing.assert_allclose(prediction.translate, (0.125, 0.125))
+    assert (prediction.data == np.where(np.arange(64) < 32, 1, 2)).all()
+
+
+def test_live_mode_teaches_after_the_stroke(painted: TeachWidget, qtbot, hand) -> None:
+    painted.live.setValue(True)
+    with qtbot.waitSignal(painted.runner.succeeded, timeout=LONG_MS):
+        hand.stroke((100, 170), (140, 200))
+    assert result(painted, PREDICTION) is not None
+
+
+def test_live_mode_off_waits_for_the_button(painted: TeachWidget, qtbot) -> None:
+    qtbot.wait(600)
+    assert not painted.runner.running
+    assert result(painted, PREDICTION) is None
+
+
+def test_a_stroke_in_the_making_is_not_disturbed(painted: TeachWidget, qtbot, hand) -> None:
+    painted.form.setValue({"mode": "slow"})
+    painted.runner.run_button.click()
+    layer = painted.scribbles.value()
+    before = len(layer._undo_history)
+    hand.press((100, 170))
+    with qtbot.waitSignal(painted.runner.eventReceived, timeout=LONG_MS):
+        hand.move((110, 175))
+    for place in range(180, 220, 5):
+        qtbot.wait(50)
+        hand.move((110, place))
+    hand.release((110, 215))
+    assert len(layer._undo_history) == before + 1
+    assert (layer.data[55, 86:106] == 2).all()
+    painted.runner.cancel()
+    qtbot.waitUntil(lambda: not painted.runner.running, timeout=5000)
+
+
+def test_cancel_keeps_what_was_there(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    painted._checkpoint = "last good one"
+    painted.form.setValue({"mode": "slow"})
+    with qtbot.waitSignal(painted.runner.eventReceived, timeout=LONG_MS):
+        painted.runner.run_button.click()
+    with qtbot.waitSignal(painted.runner.failed, timeout=5000):
+        painted.runner.cancel_button.click()
+    assert painted._checkpoint == "last good one"
+    assert painted.runner.result_line.text() == "Cancelled."
+    assert np.count_nonzero(result(painted, PREDICTION).data) == 96 * 128
+
+
+def test_a_killed_child_is_said_and_the_next_run_works(painted: TeachWidget, qtbot, service) -> None:
+    painted.form.setValue({"mode": "slow"})
+    with qtbot.waitSignal(painted.runner.eventReceived, timeout=LONG_MS):
+        painted.runner.run_button.click()
+    with qtbot.waitSignal(painted.runner.failed, timeout=LONG_MS):
+        os.kill(service.child.pid, signal.SIGKILL)
+    assert "Start the run again." in painted.runner.error_line.text()
+    painted.form.setValue({"mode": "teach"})
+    teach(painted, qtbot)
+    assert not painted.runner.error_line.isVisible()
+
+
+# ---------------------------------------------------------------------- bad input
+
+
+def test_no_image(panel: TeachWidget) -> None:
+    panel.viewer.layers.clear()
+    assert refused(panel) == "There is no image. Open an image, then choose it above."
+    panel.new_button.click()
+    assert panel.runner.error_line.text() == "There is no image to paint on. Open an image first."
+
+
+def test_no_scribbles(panel: TeachWidget) -> None:
+    assert refused(panel) == "There are no scribbles. Press New and paint a stroke of two classes."
+
+
+def test_wrong_axes(panel: TeachWidget) -> None:
+    deep = panel.viewer.add_image(np.zeros((1, 2, 2, 8, 8)))
+    panel.scribbles.setValue(panel.viewer.add_labels(np.zeros((1, 2, 2, 8, 8), int)))
+    panel.image.setValue(deep)
+    assert "5 axes is not supported; open one with 2 to 4 axes" in refused(panel)
+
+
+def test_scribbles_of_another_shape(panel: TeachWidget) -> None:
+    panel.scribbles.setValue(panel.viewer.add_labels(np.zeros((50, 60), int), name="small", scale=(2, 2), units="um"))
+    said = refused(panel)
+    assert "'small' have 50 x 60 pixels" in said
+    assert "New button" in said
+
+
+def test_scribbles_that_lie_elsewhere(panel: TeachWidget) -> None:
+    panel.scribbles.setValue(
+        panel.viewer.add_labels(np.zeros((96, 128), int), name="moved", scale=(2, 2), translate=(9, 9), units="um")
+    )
+    assert "'moved' lie elsewhere than the image 'halves'" in refused(panel)
+
+
+def test_multiscale_scribbles(panel: TeachWidget) -> None:
+    levels = [np.zeros((96, 128), int), np.zeros((48, 64), int)]
+    panel.scribbles.setValue(panel.viewer.add_labels(levels, multiscale=True, name="pyramid", scale=(2, 2), units="um"))
+    assert "'pyramid' are multiscale" in refused(panel)
+
+
+def test_empty_scribbles(panel: TeachWidget, qtbot) -> None:
+    panel.new_button.click()
+    assert refused_by_tool(panel, qtbot) == "The scribbles are empty. Paint at least one stroke of two classes."
+
+
+def test_one_class_only(panel: TeachWidget, qtbot, hand) -> None:
+    panel.new_button.click()
+    hand.stroke(*LEFT)
+    assert "Only one class is painted (class 1)" in refused_by_tool(panel, qtbot)
+
+
+def test_too_few_pixels_of_a_class(panel: TeachWidget, qtbot, hand) -> None:
+    panel.new_button.click()
+    panel.classes.rename(2, "stroma")
+    hand.stroke(*LEFT)
+    panel.scribbles.value().data_setitem((np.array([5, 5, 5]), np.array([100, 101, 102])), 2)
+    assert "Class stroma has too few pixels (3); paint at least" in refused_by_tool(panel, qtbot)
+
+
+def test_no_shapes_in_the_patches(painted: TeachWidget) -> None:
+    painted.dense.setValue(painted.viewer.add_shapes(name="patches"))
+    assert "'patches' hold no shape" in refused(painted)
+
+
+def test_an_error_leaves_the_last_prediction(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    before = result(painted, PREDICTION).data.copy()
+    painted.scribbles.value().data[:] = 0
+    refused_by_tool(painted, qtbot)
+    np.testing.assert_array_equal(result(painted, PREDICTION).data, before)
+
+
+def test_a_hint_in_live_mode_is_no_alarm(panel: TeachWidget, qtbot) -> None:
+    panel.live.setValue(True)
+    panel.scribbles.setValue(panel.viewer.add_labels(np.zeros((50, 60), int), scale=(2, 2), units="um"))
+    panel._debounce.start()
+    qtbot.waitUntil(lambda: bool(panel.runner.error_line.text()), timeout=2000)
+    from napari_medseg.widgets._runner import WARNING_STYLE
+
+    assert panel.runner.error_line.styleSheet() == WARNING_STYLE
+
+
+# ---------------------------------------------------------------------- next region
+
+
+def test_n_goes_where_the_model_is_unsure(painted: TeachWidget, qtbot, hand) -> None:
+    teach(painted, qtbot)
+    entropy = result(painted, ENTROPY)
+    entropy.data[:] = 0.1
+    entropy.data[60:90, 90:120] = 0.9
+    QTest.keyClick(hand.canvas, Qt.Key.Key_N)
+    assert "Next region: uncertainty" in painted.runner.result_line.text()
+    first = painted._visited[-1]
+    np.testing.assert_allclose(camera_of(painted.viewer).center[-2:], np.multiply(first, 2))
+    QTest.keyClick(hand.canvas, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    assert painted._skipped == [first]
+
+
+def test_keys_work_while_the_panel_has_the_focus(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    painted.next_button.setFocus()
+    QTest.keyClick(painted.next_button, Qt.Key.Key_N)
+    assert len(painted._visited) == 1
+
+
+def test_next_region_goes_to_the_plane(panel: TeachWidget, qtbot) -> None:
+    stack = panel.viewer.add_image(grid((4, 64, 64)), name="stack")
+    panel.image.setValue(stack)
+    panel.new_button.click()
+    layer = panel.scribbles.value()
+    for label, column in ((1, 5), (2, 45)):
+        layer.data_setitem(np.nonzero(np.indices(layer.data.shape)[2] // 10 == column // 10), label)
+    layer.data[1:] = 0
+    teach(panel, qtbot)
+    panel.viewer.layers["stack entropy"].data[:] = 0.1
+    panel.viewer.layers["stack entropy"].data[3, 20:40, 20:40] = 0.9
+    panel.next_button.click()
+    assert panel.viewer.dims.current_step[0] == 3
+
+
+def test_next_region_before_teaching_says_what_to_do(painted: TeachWidget) -> None:
+    painted.next_button.click()
+    assert painted.runner.error_line.text().startswith("Nothing is predicted yet. Press Teach")
+
+
+# ---------------------------------------------------------------------- models
+
+
+def test_there_is_nothing_to_apply_at_first(panel: TeachWidget) -> None:
+    assert not panel.models.save_button.isEnabled()
+    panel.models.apply_button.click()
+    assert panel.runner.error_line.text() == "There is no saved model. Teach one and save it, or open a model file."
+
+
+def test_a_foreign_model_file_is_refused(panel: TeachWidget, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    path.write_bytes(b"\0" * 64)
+    path.with_suffix(".json").write_text("[1, 2]")
+    panel.models.offer_file(str(path))
+    panel.models.apply_button.click()
+    assert "foreign.json is no model card" in panel.runner.error_line.text()
+
+
+# ---------------------------------------------------------------------- opening and closing
+
+
+def test_closing_the_dock_gives_the_keys_back(painted: TeachWidget, hand) -> None:
+    layer = painted.scribbles.value()
+    viewer = painted.viewer
+    assert {"N", "Shift+N"} <= {str(key) for key in viewer.keymap}
+    viewer.window.remove_dock_widget(painted)
+    assert not {"N", "Shift+N"} & {str(key) for key in viewer.keymap}
+    assert not layer.keymap
+    QTest.keyClick(hand.canvas, Qt.Key.Key_1)
+    assert layer.mode == "erase"
+
+
+def test_a_closed_dock_teaches_no_more_and_an_opened_one_does(painted: TeachWidget, qtbot, hand) -> None:
+    viewer = painted.viewer
+    painted.live.setValue(True)
+    viewer.window.remove_dock_widget(painted)
+    hand.stroke((100, 170), (140, 200))
+    qtbot.wait(600)
+    assert not painted.runner.running
+    viewer.window.add_dock_widget(painted, name="Teach", area="right")
+    QApplication.processEvents()
+    with qtbot.waitSignal(painted.runner.succeeded, timeout=LONG_MS):
+        hand.stroke((100, 170), (140, 200))
+
+
+def test_a_key_that_was_bound_before_comes_back(viewer, service) -> None:
+    pressed: list = []
+    viewer.bind_key("N", lambda _viewer: pressed.append(1))
+    panel = TeachWidget(viewer, service=service, tool="tiny")
+    dock = viewer.window.add_dock_widget(panel)
+    viewer.window.remove_dock_widget(dock)
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_N)
+    assert pressed == [1]
+
+
+def test_the_panel_fits_a_dock_of_300_pixels(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    painted.form.more.expand(animate=False)
+    QApplication.processEvents()
+    assert painted.scroll_area.widget().minimumSizeHint().width() <= 300 - 14
+
+
+def test_opening_the_panel_loads_no_torch() -> None:
+    code = (
+        "import sys, napari\n"
+        "from napari_medseg.widgets.scribbles import TeachWidget\n"
+        "viewer = napari.Viewer(show=False)\n"
+        "viewer.window.add_dock_widget(TeachWidget(viewer))\n"
+        "viewer.close()\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr
