@@ -67,3 +67,13 @@ def test_missing_data_is_named_with_the_cure(monkeypatch, tmp_path):
 def test_an_unknown_set_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="tumour"):
         sets.cases("bones")
+
+
+@needs_data
+def test_the_shipped_encoder_learns_from_the_pretraining_half_only():
+    from napari_medseg.train.recipes import encoder
+
+    assert set(encoder.TUMOUR_TILES) == set(sets.pretraining_names("tumour"))
+    assert set(encoder.GLOMERULI_TILES) == set(sets.pretraining_names("glomeruli"))
+    names = sorted(path.name for path in (sets.data_folder() / "nuclei/DSB2018_color").iterdir())
+    assert set(names[1::2]) == set(sets.pretraining_names("nuclei"))

@@ -67,6 +67,11 @@ def test_negative_labels():
         check_enough(points_of(np.array([[-1] * 10 + [1] * 10])), {})
 
 
+def test_too_high_labels():
+    with pytest.raises(InputError, match="label 300 is too high for a class; use 1 to 255"):
+        check_enough(points_of(np.array([[300] * 10 + [1] * 10])), {})
+
+
 def test_instances_are_not_classes():
     with pytest.raises(InputError, match="100 different labels"):
         check_enough(points_of(np.repeat(np.arange(1, 101), 10).reshape(10, 100)), {})

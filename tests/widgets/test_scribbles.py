@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dask.array as da
 import numpy as np
+import psutil
 import pytest
 import zarr
 from qtpy.QtCore import Qt
@@ -21,6 +22,7 @@ from napari_medseg.widgets._classes import CLASSES_KEY
 from napari_medseg.widgets._compat import camera_of
 from napari_medseg.widgets._layers import RESULT_KEY, image_of, layer_arguments
 from napari_medseg.widgets._results import ENTROPY, PREDICTION
+from napari_medseg.widgets._service import service_of
 from napari_medseg.widgets.scribbles import TeachWidget
 
 LONG_MS = 30_000
@@ -509,6 +511,20 @@ def test_the_panel_fits_a_dock_of_300_pixels(painted: TeachWidget, qtbot) -> Non
     painted.form.more.expand(animate=False)
     QApplication.processEvents()
     assert painted.scroll_area.widget().minimumSizeHint().width() <= 300 - 14
+
+
+def test_closing_the_viewer_ends_the_process(viewer) -> None:
+    panel = TeachWidget(viewer)
+    viewer.window.add_dock_widget(panel)
+    process = psutil.Process(service_of(viewer).child.pid)
+    viewer.close()
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_panels_of_one_viewer_share_a_process(viewer) -> None:
+    first, second = TeachWidget(viewer), TeachWidget(viewer)
+    assert first._service is second._service is service_of(viewer)
 
 
 def test_opening_the_panel_loads_no_torch() -> None:

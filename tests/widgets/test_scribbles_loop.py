@@ -41,6 +41,7 @@ def test_paint_teach_save_and_apply(viewer, hand, qtbot, halves: np.ndarray, own
     assert layer(panel, PREDICTION).metadata[RESULT_KEY]["digest"]
     assert Path(told.args[0].values["model"]).is_file()
     assert panel.plot.points
+    assert panel.runner.device_line.text() == service_of(viewer).device != ""
 
     panel.models.name.setText("dark and bright")
     panel.models.save_button.click()
@@ -55,7 +56,6 @@ def test_paint_teach_save_and_apply(viewer, hand, qtbot, halves: np.ndarray, own
         panel.models.apply_button.click()
     assert (viewer.layers["mirrored prediction"].data == truth[::-1]).mean() > 0.9
     assert viewer.layers["mirrored prediction"].metadata[RESULT_KEY]["model"]
-    service_of(viewer).close()
 
 
 def layer(panel: TeachWidget, role: str):

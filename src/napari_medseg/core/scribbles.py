@@ -11,6 +11,9 @@ from scipy import ndimage
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Image
 
+HIGHEST_LABEL = 255
+"""Predictions are stored as bytes."""
+
 LEAST_PIXELS = 10
 """Below this many annotated pixels a class cannot be learned."""
 
@@ -39,7 +42,7 @@ class Points:
 
     def draw(self, shape: tuple[int, ...]) -> np.ndarray:
         """Label array of ``shape`` with these points on it."""
-        out = np.zeros(shape, _label_type(self.label))
+        out = np.zeros(shape, np.uint8)
         out[tuple(self.index.T)] = self.label
         return out
 
@@ -47,10 +50,6 @@ class Points:
         """Number of points of each label."""
         labels, counts = np.unique(self.label, return_counts=True)
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
-
-
-def _label_type(labels: np.ndarray) -> np.dtype:
-    return np.dtype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
 
 
 def collect(scribbles: Image) -> Points:
@@ -95,8 +94,8 @@ def check_enough(points: Points, names: Mapping[int, str]) -> None:
         raise InputError("The scribbles are empty. Paint at least one stroke of two classes.")
     if points.label.min() < 0:
         raise InputError("The scribbles hold negative labels; classes are 1, 2, 3, ...")
-    if points.label.max() > np.iinfo(np.uint16).max:
-        raise InputError(f"The label {points.label.max()} is too high for a class; use 1, 2, 3, ...")
+    if points.label.max() > HIGHEST_LABEL:
+        raise InputError(f"The label {points.label.max()} is too high for a class; use 1 to {HIGHEST_LABEL}.")
     counts = points.counts()
     if len(counts) > 64:
         raise InputError(

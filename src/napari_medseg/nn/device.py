@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from functools import cache
 import torch
 
 from napari_medseg.core.errors import InputError
+
+_GIVEN_THREADS = torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -74,39 +75,37 @@ def bf16_units(name: str) -> bool:
 
 
 def _time_conv(*, bf16: bool) -> float:
+    """Best of a few runs on one thread: with more, a busy core would blur the comparison."""
     conv = place(torch.nn.Conv2d(64, 64, 3, padding=1), torch.device("cpu"))
     image = torch.ones(1, 64, 128, 128).to(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        for _ in range(4):
-            start = time.perf_counter()
-            conv(image)
-            times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def threads_available() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def choose_threads(step: Callable[[], object], most: int | None = None) -> int:
-    """Time ``step`` with all cores and with half of them; keep the faster (a busy core makes all wait)."""
-    most = most or threads_available()
-    best, best_time = most, float("inf")
-    for count in sorted({most, max(1, most // 2)}, reverse=True):
-        torch.set_num_threads(count)
-        took = min(_timed(step) for _ in range(2))
-        if took < best_time:
-            best, best_time = count, took
-    torch.set_num_threads(best)
-    return best
+    with threads(1), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        return min(_timed(lambda: conv(image)) for _ in range(5))
 
 
 def _timed(step: Callable[[], object]) -> float:
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with this many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def thread_choices() -> list[int]:
+    """Numbers of threads worth trying: what the process was given, and half of it.
+
+    With another program on one core, all threads wait for the slowest, and fewer are faster. The number of threads
+    changes no result.
+    """
+    return sorted({_GIVEN_THREADS, max(1, _GIVEN_THREADS // 2)}, reverse=True)
 
 
 def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:

@@ -19,16 +19,10 @@ PREDICTION = "prediction"
 ENTROPY = "entropy"
 
 
-def label_type(labels: tuple[int, ...]) -> np.dtype:
-    """Smallest integer type that holds every label."""
-    return np.dtype(np.uint8 if max(labels) < 256 else np.uint16)
-
-
 def tiles_of(box: Box, probabilities: np.ndarray, labels: tuple[int, ...]) -> tuple[Tile, Tile]:
     """The prediction and the entropy of one region; ``probabilities`` is (*region, classes)."""
     offset = tuple(part.start for part in box)
-    table = np.array(labels, label_type(labels))
-    predicted = table[probabilities.argmax(axis=-1)]
+    predicted = np.array(labels, np.uint8)[probabilities.argmax(axis=-1)]
     return Tile(PREDICTION, offset, predicted), Tile(ENTROPY, offset, entropy(probabilities, axis=-1))
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from napari_medseg.core.errors import ModelError
 from napari_medseg.core.events import Scalar
+from napari_medseg.nn.device import thread_choices
 from napari_medseg.train.batches import Batch
 from napari_medseg.train.strategies.base import Strategy
 
@@ -102,6 +103,16 @@ class Fit:
                 return
             yield from self._step()
             self.progress.seconds = spent_before + time.perf_counter() - start
+
+    def settle_threads(self) -> Generator[Scalar, None, None]:
+        """Train two steps with each sensible number of threads and go on with the fastest."""
+        seconds = {}
+        for count in thread_choices():
+            torch.set_num_threads(count)
+            start = time.perf_counter()
+            yield from self.run(steps=2)
+            seconds[count] = time.perf_counter() - start
+        torch.set_num_threads(min(seconds, key=seconds.__getitem__))
 
     def best_net(self) -> nn.Module:
         """A copy of the network with the best weights so far, ready to predict."""

@@ -25,7 +25,7 @@ RESULT_KEY = "napari_medseg"
 
 MOST_SCRIBBLE_PIXELS = 2**26
 
-LEAST_SHARE = 0.25
+LEAST_SHARE = 0.4
 """Share of the view's longer side that a region shown by ``show_region`` takes at least."""
 
 Accepts = Callable[[Layer], bool]

@@ -10,6 +10,9 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from napari_medseg.core.events import Scalar
 
 COLOURS = ("#e8a33d", "#4fb3d9", "#a6d854", "#e78ac3")
+MOST_DOTS = 40
+"""With more points a curve is drawn as a plain line."""
+
 NO_PLOTS = "For curves: pip install napari-medseg[plots]"
 
 
@@ -42,7 +45,7 @@ class CurvePlot(QWidget):
         self._prepare()
         self.show()
         if self._canvas is not None:
-            self._curve(scalar.name).setData(steps, values)
+            self._curve(scalar.name).setData(steps, values, symbol="o" if len(steps) <= MOST_DOTS else None)
         elif self._missing is not None:
             self._missing.setText(f"{self._latest()}\n{NO_PLOTS}")
 
@@ -88,6 +91,7 @@ def _canvas(pyqtgraph: Any, parent: QWidget) -> Any:
     canvas.setMenuEnabled(False)
     canvas.hideButtons()
     canvas.setLabel("bottom", "training step", color=text)
+    canvas.getPlotItem().layout.setContentsMargins(0, 0, 4, 7)
     canvas.setLabel("left", "loss, Dice", color=text)
     for side in ("bottom", "left"):
         canvas.getAxis(side).setPen(text)

@@ -65,6 +65,8 @@ def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None
     start, first_step = time.perf_counter(), fit.progress.step
     for seconds, steps in _bursts(params):
         done = 0.0
+        if seconds is not None and seconds > FIRST_BURST_S:
+            yield from fit.settle_threads()
         for point in fit.run(seconds=seconds, steps=steps):
             yield point
             done = fit.progress.step - first_step if params.steps else time.perf_counter() - start

@@ -23,6 +23,7 @@ from napari_medseg.train.strategies.pretext import Objective, Pretext
 CROP = 192
 BATCH = 4
 STRENGTHS = Strengths(zoom=0.5)
+LOG_EVERY = 200
 TUMOUR_TILES = ("r27c10", "r31c0", "r31c1", "r35c10", "r41c5")
 GLOMERULI_TILES = ("10003", "10014", "10025", "10133")
 CREDIT = (
@@ -49,9 +50,9 @@ def train(
     sampler = Sampler(groups, seed)
     fit = Fit(Pretext(net, objective, device), sampler.draw, None, Schedule(average=0.998, validate_every=200))
     for point in fit.run(steps=steps):
-        if fit.progress.step % 50 == 0:
+        if point.step % LOG_EVERY == 0:
             yield point
-            yield Progress(fit.progress.step, steps, "pretraining")
+            yield Progress(point.step, steps, "pretraining")
     yield from fit.validate()
     curves = {key: float(np.mean([v for _, v in points[-200:]])) for key, points in fit.progress.curves.items()}
     card = Card(
@@ -72,7 +73,14 @@ def train(
     )
     tensors = {f"net.{key}": tensor for key, tensor in fit.best.items() if not key.startswith("head.")}
     stored = write(card, tensors, out)
+    write_log(fit.progress.curves, out / f"{name}.csv")
     return Result(f"encoder written to {stored.weights} after {steps} steps", {"model": str(stored.weights), **curves})
+
+
+def write_log(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    """Write the curves as a table: step, name of the loss, value."""
+    rows = [f"{step},{name},{value:.4f}" for name in curves for step, value in curves[name] if step % LOG_EVERY == 0]
+    path.write_text("\n".join(["step,loss,value", *rows]) + "\n", encoding="utf-8")
 
 
 def pictures(data: Path) -> list[list[Sample]]:
