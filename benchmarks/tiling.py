@@ -10,6 +10,7 @@ zarr and its labels are written to zarr in a process of its own, whose peak memo
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import resource
 import tempfile
 import time
@@ -30,6 +31,7 @@ from napari_medseg.train.simulate.tissue import six_class_tissue
 TILE = 1024
 SOURCE_PX = 1024
 PRECISIONS = ("fp32", "bf16")
+BACKENDS = ("torch", "openvino")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Speed:
 
     side: int
     precision: str
+    backend: str = "torch"
     repeats: int = 5
 
     @property
     def key(self) -> rows.Row:
         """What names the row."""
-        return {"what": "speed", "side": self.side, "backend": "torch", "precision": self.precision}
+        return {"what": "speed", "side": self.side, "backend": self.backend, "precision": self.precision}
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,24 @@ class Large:
         return {"what": "large", "side": self.side}
 
 
-def segmenter(precision: str) -> Any:
+def segmenter(precision: str, backend: str = "torch") -> Any:
     """A light network with its linear head, as Teach leaves them, on the CPU; weights do not matter for time."""
     import torch
 
     from napari_medseg.nn.device import choose
-    from napari_medseg.nn.filters import PER_CHANNEL
+    from napari_medseg.nn.filters import feature_count
     from napari_medseg.nn.linear_head import LinearHead
     from napari_medseg.nn.networks import build
     from napari_medseg.nn.normalise import Normalisation
+    from napari_medseg.nn.openvino_backend import with_openvino
     from napari_medseg.nn.segmenter import Segmenter
 
     device = choose("cpu", precision)
     net = build("light", {"channels": 3, "classes": 6}, seed=0, device=device).eval()
     noise = torch.Generator().manual_seed(0)
-    head = LinearHead(torch.randn(6, 3 * PER_CHANNEL, generator=noise), torch.zeros(6))
-    return Segmenter((1, 2, 3, 4, 5, 6), 3, Normalisation(method="rgb8"), device, net, head)
+    head = LinearHead(torch.randn(6, feature_count(3), generator=noise), torch.zeros(6))
+    model = Segmenter((1, 2, 3, 4, 5, 6), 3, Normalisation(method="rgb8"), device, net, head)
+    return with_openvino(model) if backend == "openvino" else model
 
 
 def measure(task: Speed | Large) -> rows.Row:
@@ -89,9 +94,10 @@ def speed(task: Speed) -> rows.Row:
     from napari_medseg.nn.device import bf16_units
     from napari_medseg.nn.infer import predict
 
-    if task.precision == "bf16" and not bf16_units("cpu"):
+    without = task.backend == "openvino" and importlib.util.find_spec("openvino") is None
+    if without or (task.precision == "bf16" and not bf16_units("cpu")):
         return {"ratio": None, "tiled": None, "raw": None}
-    model = segmenter(task.precision)
+    model = segmenter(task.precision, task.backend)
     array = _mirrored(task.side)
     image = ours.as_image(array)
     scaling = model.normalisation.measure(image)
@@ -190,8 +196,9 @@ def render(found: Sequence[rows.Row]) -> str:
 
 
 def tasks(options: argparse.Namespace) -> list[Speed | Large]:
-    """Speed in each precision, then the large image."""
-    return [*(Speed(options.side, precision) for precision in PRECISIONS), Large(options.large)]
+    """Speed in each precision with each backend, then the large image."""
+    speeds = [Speed(options.side, precision, backend) for backend in BACKENDS for precision in PRECISIONS]
+    return [*speeds, Large(options.large)]
 
 
 def run(options: argparse.Namespace) -> None:

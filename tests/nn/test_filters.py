@@ -3,7 +3,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_medseg.nn.filters import PER_CHANNEL, SIGMAS, filter_bank
+from napari_medseg.nn.filters import PER_CHANNEL, SIGMAS, WINDOWS, feature_count, filter_maps
+
+
+def filter_bank(image):
+    return filter_maps(image).dense()
 
 
 def of_scale(bank, position):
@@ -13,7 +17,7 @@ def of_scale(bank, position):
 
 def test_shape_and_order():
     bank = filter_bank(torch.zeros(2, 3, 40, 50))
-    assert bank.shape == (2, 3 * PER_CHANNEL, 40, 50)
+    assert bank.shape == (2, feature_count(3), 40, 50)
 
 
 @pytest.mark.parametrize("position", [1, 2, 3, 4])
@@ -53,3 +57,40 @@ def test_a_constant_has_no_structure():
 @pytest.mark.parametrize("shape", [(1, 1), (17, 5), (5, 300)])
 def test_odd_sizes(shape):
     assert torch.isfinite(filter_bank(torch.rand(1, 2, *shape))).all()
+
+
+def test_texture_energy_tells_stripes_from_a_flat_area():
+    image = torch.zeros(1, 1, 128, 256)
+    image[..., 128:] = torch.sin(torch.arange(128.0) * 1.5)
+    textures = filter_bank(image)[0, PER_CHANNEL:]
+    for position, (grain, _) in enumerate(WINDOWS):
+        if grain > 1.5:
+            continue
+        gradient = textures[3 * position]
+        assert gradient[64, 192] > 20 * gradient[64, 64]
+        assert gradient[64, 180:204].std() < 0.1 * gradient[64, 192]
+
+
+def test_textures_see_the_mean_of_the_channels():
+    image = torch.rand(1, 3, 64, 64)
+    grey = image.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(filter_bank(image)[:, 3 * PER_CHANNEL :], filter_bank(grey)[:, PER_CHANNEL:])
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 51), (1, 1), (17, 5)])
+def test_weighting_on_the_shrunken_grids_is_exact(shape):
+    maps = filter_maps(torch.rand(2, 3, *shape))
+    weight, bias = torch.randn(4, feature_count(3)), torch.randn(4)
+    expected = torch.einsum("kf,nfhw->nkhw", weight, maps.dense()) + bias[None, :, None, None]
+    torch.testing.assert_close(maps.weighted(weight, bias), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_single_pixels_are_those_of_the_whole():
+    maps = filter_maps(torch.rand(1, 2, 45, 70))
+    y, x = torch.tensor([0, 44, 10, 30]), torch.tensor([0, 69, 33, 5])
+    torch.testing.assert_close(maps.at(y, x), maps.dense()[0][:, y, x].T, rtol=1e-4, atol=1e-4)
+
+
+def test_half_takes_half_the_memory_and_far_less_than_full_size():
+    maps = filter_maps(torch.rand(1, 3, 256, 256))
+    assert maps.half().nbytes * 2 == maps.nbytes < 0.5 * maps.dense().nbytes

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medseg.nn.filters import feature_count, filter_maps
 from napari_medseg.nn.linear_head import fit
 
 
@@ -49,11 +50,11 @@ def test_constant_features_do_not_break_it():
     assert torch.isfinite(head.weight).all() and torch.isfinite(head.bias).all()
 
 
-def test_as_convolution():
-    head = fit(torch.randn(30, 4), np.arange(30) % 3, np.ones(30), 3)
-    features = torch.randn(1, 4, 5, 6)
-    expected = torch.einsum("kf,nfhw->nkhw", head.weight, features) + head.bias[None, :, None, None]
-    torch.testing.assert_close(head(features), expected)
+def test_on_an_image():
+    maps = filter_maps(torch.rand(1, 1, 20, 30))
+    head = fit(torch.randn(30, feature_count(1)), np.arange(30) % 3, np.ones(30), 3)
+    expected = torch.einsum("kf,nfhw->nkhw", head.weight, maps.dense()) + head.bias[None, :, None, None]
+    torch.testing.assert_close(head(maps), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_seventy_features_and_ten_classes_take_few_steps():

@@ -27,7 +27,7 @@ def user_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def segmenter():
     net = build("light", ARGUMENTS, seed=3, device=CPU).eval()
-    head = LinearHead(torch.randn(2, 60), torch.randn(2))
+    head = LinearHead(torch.randn(2, 81), torch.randn(2))
     return Segmenter((1, 5), 3, Normalisation(method="rgb8"), CPU, net, head)
 
 

@@ -11,6 +11,8 @@ from napari_medseg.train.exam import Exam
 
 
 class Threshold(nn.Module):
+    """The second class where the picture is bright."""
+
     def forward(self, x):
         mean = x.mean(dim=1, keepdim=True)
         return torch.cat([-mean, mean], dim=1)
@@ -38,9 +40,23 @@ def test_score_by_hand():
     assert exam_of(array, labels)(Threshold()) == pytest.approx((12 / 14 + 8 / 10) / 2)
 
 
-def test_every_point_is_examined_once():
+def test_answers_belong_to_their_points():
     array = np.random.default_rng(0).integers(0, 255, (300, 300)).astype(np.uint8)
     labels = np.zeros((300, 300), np.uint8)
     labels[5:8, 5:295], labels[100:250, 150] = 1, 4
     exam = exam_of(array, labels)
-    assert sum(int((batch.labels != 0).sum()) for batch in exam.batches) == int((labels != 0).sum())
+    assert len(exam.points) == (labels != 0).sum()
+    bright = exam.answers(Threshold())[:, 1] > 0.5
+    low, high = np.percentile(array, [1, 99])
+    values = array[tuple(exam.points.index.T)]
+    clear = np.abs(values - (low + high) / 2) > 3
+    np.testing.assert_array_equal(bright[clear], (values > (low + high) / 2)[clear])
+    assert (exam.truth == (exam.points.label == 4)).all()
+
+
+def test_planes_of_a_stack_are_kept_apart():
+    stack = np.zeros((3, 60, 60), np.uint8)
+    stack[2] = 255
+    labels = np.zeros_like(stack)
+    labels[0, 30, 20:40], labels[2, 30, 20:40] = 1, 4
+    assert exam_of(stack, labels)(Threshold()) == 1.0

@@ -11,13 +11,13 @@ import torch
 from napari_medseg.core.image import Box, Image
 from napari_medseg.core.job import Span
 from napari_medseg.core.tiling import read_padded
-from napari_medseg.nn.filters import filter_bank
+from napari_medseg.nn.filters import Maps, filter_maps
 from napari_medseg.nn.linear_head import LinearHead
 from napari_medseg.nn.normalise import Scaling
 
 BLOCK = 512
-HALO = 32
-CACHE_BYTES = 640 * 2**20
+HALO = 64
+CACHE_BYTES = 512 * 2**20
 
 Where = tuple[int, ...]
 """A block: the plane's indices in a stack, then the block's row and column."""
@@ -28,10 +28,10 @@ class FeatureCache:
 
     def __init__(self, image: Image, scaling: Scaling, most_bytes: int = CACHE_BYTES) -> None:
         self.image, self.scaling, self.most_bytes = image, scaling, most_bytes
-        self._held: OrderedDict[Where, torch.Tensor] = OrderedDict()
+        self._held: OrderedDict[Where, Maps] = OrderedDict()
 
-    def block(self, where: Where) -> torch.Tensor:
-        """Features of a block, (features, height, width) float16."""
+    def block(self, where: Where) -> Maps:
+        """Filter responses of a block and the ``HALO`` around it."""
         if where in self._held:
             self._held.move_to_end(where)
             return self._held[where]
@@ -70,18 +70,17 @@ class FeatureCache:
     def probabilities(self, where: Where, head: LinearHead) -> np.ndarray:
         """Answer of a head on a block, (*block, classes) float32."""
         with torch.inference_mode():
-            scores = torch.softmax(head(self.block(where)[None].float())[0], dim=0)
+            scores = torch.softmax(head(self.block(where))[0, :, HALO:-HALO, HALO:-HALO], dim=0)
         shape = tuple(part.stop - part.start for part in self.box(where))
         return scores.permute(1, 2, 0).reshape(*shape, len(scores)).numpy()
 
     def _pixels(self, where: Where, index: np.ndarray) -> torch.Tensor:
-        y, x = (torch.from_numpy(index[:, axis] % BLOCK) for axis in (-2, -1))
-        return self.block(where)[:, y, x].float().T
+        y, x = (torch.from_numpy(index[:, axis] % BLOCK + HALO) for axis in (-2, -1))
+        return self.block(where).at(y, x)
 
-    def _compute(self, where: Where) -> torch.Tensor:
+    def _compute(self, where: Where) -> Maps:
         box = self.box(where)
         wide = box[:-2] + tuple(slice(part.start - HALO, part.stop + HALO) for part in box[-2:])
         array = read_padded(self.image, wide, 0)
         with torch.inference_mode():
-            found = filter_bank(self.scaling(array.reshape(array.shape[-3:]))[None])[0]
-        return found[:, HALO:-HALO, HALO:-HALO].half()
+            return filter_maps(self.scaling(array.reshape(array.shape[-3:]))[None]).half()

@@ -1,53 +1,138 @@
 """Multiscale filters of an image, the features of the instant answer.
 
 Per channel and scale: smoothed value, gradient magnitude and the two Hessian eigenvalues, each multiplied by
-the power of sigma that makes it independent of the scale (Lindeberg 1998). Scales above two pixels are computed on a
-shrunken image, where the same filter is short.
+the power of sigma that makes it independent of the scale (Lindeberg 1998). They say what a pixel is; what the tissue
+around it is like is said by the texture energy: the same gradients and curvatures of the mean of the channels,
+rectified and averaged over a wider window (Laws 1980).
+
+Strategy: a smooth map needs few pixels. Scales above two pixels are computed, kept and weighted on a shrunken grid;
+only what comes out of a linear head is brought back to full size. That is exact, since both are linear.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from torch.nn import functional as F
 
 SIGMAS = (0.7, 1.4, 2.8, 5.6, 11.2)
 PER_CHANNEL = 4 * len(SIGMAS)
+WINDOWS = tuple((sigma, 4 * sigma) for sigma in (0.7, 1.4, 2.8, 5.6)) + tuple(
+    (sigma, 8 * sigma) for sigma in (0.7, 1.4, 2.8)
+)
+"""Scale of a texture's grain, and sigma of the window that it is averaged over, in pixels."""
+TEXTURES = 3 * len(WINDOWS)
 
 
-def filter_bank(image: torch.Tensor) -> torch.Tensor:
-    """Features of every pixel.
+def feature_count(channels: int) -> int:
+    """Number of features of a pixel in an image of so many channels."""
+    return channels * PER_CHANNEL + TEXTURES
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Filter responses, each group on its own grid.
 
     Parameters
     ----------
-    image
-        (batch, channels, height, width) float32, values of order 1.
-
-    Returns
-    -------
-    (batch, channels * PER_CHANNEL, height, width) float32
+    parts
+        (batch, maps, height / shrink, width / shrink), in the order of the features.
+    shrinks
+        How many pixels a grid point of each part spans.
+    size
+        Height and width of the image.
     """
+
+    parts: tuple[torch.Tensor, ...]
+    shrinks: tuple[int, ...]
+    size: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return sum(part.nbytes for part in self.parts)
+
+    def half(self) -> Maps:
+        """The same in half the memory."""
+        return replace(self, parts=tuple(part.half() for part in self.parts))
+
+    def dense(self) -> torch.Tensor:
+        """All features at full size, (batch, features, height, width)."""
+        pairs = zip(self.parts, self.shrinks, strict=True)
+        return torch.cat([self._grown(part.float(), shrink) for part, shrink in pairs], dim=1)
+
+    def at(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Features of single pixels of the first image, (pixels, features) float32."""
+        rows = []
+        for part, shrink in zip(self.parts, self.shrinks, strict=True):
+            height, width = part.shape[-2:]
+            grid = torch.stack([(2 * x + 1) / (shrink * width) - 1, (2 * y + 1) / (shrink * height) - 1], dim=-1)
+            found = F.grid_sample(
+                part[:1].float(), grid[None, None].float(), padding_mode="border", align_corners=False
+            )
+            rows.append(found[0, :, 0].T)
+        return torch.cat(rows, dim=1)
+
+    def weighted(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """``weight`` (outputs, features) times the features, plus ``bias``: (batch, outputs, height, width)."""
+        pieces = zip(self.shrinks, self.parts, weight.split([p.shape[1] for p in self.parts], dim=1), strict=True)
+        total = bias[None, :, None, None]
+        for shrink, group in groupby(sorted(pieces, key=lambda piece: piece[0]), key=lambda piece: piece[0]):
+            sums = [F.conv2d(part.float(), own[..., None, None]) for _, part, own in group]
+            total = total + self._grown(torch.stack(sums).sum(dim=0), shrink)
+        return total
+
+    def _grown(self, part: torch.Tensor, shrink: int) -> torch.Tensor:
+        if shrink == 1:
+            return part
+        size = (part.shape[-2] * shrink, part.shape[-1] * shrink)
+        grown = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
+        return grown[..., : self.size[0], : self.size[1]]
+
+
+def filter_maps(image: torch.Tensor) -> Maps:
+    """Responses of all filters to ``image``, (batch, channels, height, width) float32 with values of order 1."""
     batch, channels, height, width = image.shape
-    planes = image.reshape(batch * channels, 1, height, width)
-    found = [_at_scale(planes, sigma) for sigma in SIGMAS]
-    return torch.cat(found, dim=1).reshape(batch, channels * PER_CHANNEL, height, width)
+    found = [_at_scale(image, sigma) for sigma in SIGMAS]
+    grey = image.mean(dim=1, keepdim=True)
+    found += [_texture(grey, grain, window) for grain, window in WINDOWS]
+    return Maps(tuple(part for part, _ in found), tuple(shrink for _, shrink in found), (height, width))
 
 
-def _at_scale(planes: torch.Tensor, sigma: float) -> torch.Tensor:
-    """(n, 1, h, w) -> (n, 4, h, w)."""
+def _texture(grey: torch.Tensor, grain: float, window: float) -> tuple[torch.Tensor, int]:
+    """(n, 1, h, w) -> (n, 3, ...): mean gradient and mean absolute curvatures over a window."""
+    maps, shrink = _at_scale(grey, grain)
+    energy, sigma = maps[:, 1:].abs(), window / shrink
+    more = _shrink(energy, sigma)
+    return _gaussian(_shrunk(energy, more), sigma / more), shrink * more
+
+
+def _at_scale(image: torch.Tensor, sigma: float) -> tuple[torch.Tensor, int]:
+    """(n, c, h, w) -> (n, 4 c, h / shrink, w / shrink) and the shrink."""
+    shrink = _shrink(image, sigma)
+    return _derivatives(_shrunk(image, shrink), sigma / shrink), shrink
+
+
+def _shrink(image: torch.Tensor, sigma: float) -> int:
+    """Factor by which an image may be shrunk so that sigma stays above a pixel."""
     shrink = 1
-    while sigma / shrink > 2.0 and min(planes.shape[-2:]) >= 4 * shrink:
+    while sigma / shrink > 2.0 and min(image.shape[-2:]) >= 4 * shrink:
         shrink *= 2
-    small = F.avg_pool2d(_pad_to(planes, shrink), shrink) if shrink > 1 else planes
-    found = _derivatives(small, sigma / shrink)
+    return shrink
+
+
+def _shrunk(image: torch.Tensor, shrink: int) -> torch.Tensor:
     if shrink == 1:
-        return found
-    size = (small.shape[-2] * shrink, small.shape[-1] * shrink)
-    grown = F.interpolate(found, size=size, mode="bilinear", align_corners=False)
-    return grown[..., : planes.shape[-2], : planes.shape[-1]]
+        return image
+    down, right = (-side % shrink for side in image.shape[-2:])
+    return F.avg_pool2d(F.pad(image, (0, right, 0, down), mode="replicate"), shrink)
 
 
-def _derivatives(planes: torch.Tensor, sigma: float) -> torch.Tensor:
-    smooth = _gaussian(planes, sigma)
+def _derivatives(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Smoothed value, gradient magnitude, larger and smaller Hessian eigenvalue of each channel."""
+    smooth = _gaussian(image, sigma)
     padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
     centre = padded[..., 1:-1, 1:-1]
     dy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
@@ -61,16 +146,16 @@ def _derivatives(planes: torch.Tensor, sigma: float) -> torch.Tensor:
     return torch.cat([smooth, sigma * gradient, first, second], dim=1)
 
 
-def _gaussian(planes: torch.Tensor, sigma: float) -> torch.Tensor:
+def _gaussian(image: torch.Tensor, sigma: float) -> torch.Tensor:
     radius = max(1, round(3 * sigma))
-    reach = torch.arange(-radius, radius + 1, dtype=planes.dtype, device=planes.device)
-    kernel = torch.exp(-(reach**2) / (2 * sigma**2))
+    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    padded = F.pad(planes, (radius,) * 4, mode="replicate")
-    rows = F.conv2d(padded, kernel.view(1, 1, -1, 1))
-    return F.conv2d(rows, kernel.view(1, 1, 1, -1))
+    batch, channels = image.shape[:2]
+    planes = F.pad(image, (radius,) * 4, mode="replicate").reshape(batch * channels, 1, *_padded(image, radius))
+    smooth = F.conv2d(F.conv2d(planes, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    return smooth.reshape(image.shape)
 
 
-def _pad_to(planes: torch.Tensor, multiple: int) -> torch.Tensor:
-    down, right = (-planes.shape[-2] % multiple, -planes.shape[-1] % multiple)
-    return F.pad(planes, (0, right, 0, down), mode="replicate")
+def _padded(image: torch.Tensor, radius: int) -> tuple[int, int]:
+    return image.shape[-2] + 2 * radius, image.shape[-1] + 2 * radius

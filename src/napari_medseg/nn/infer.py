@@ -67,6 +67,14 @@ def cells(image: Image, segmenter: Segmenter, *, view: tuple[Span, ...] | None, 
     return per_plane * len(list(_planes(image.shape()[:-2], view, only_view)))
 
 
+def middle_tile(image: Image, segmenter: Segmenter) -> torch.Tensor:
+    """The tile in the middle of the image as the segmenter gets it, (1, image channels, h, w)."""
+    tiles = _plan(image, segmenter, TILE)
+    lead = tuple(slice(size // 2, size // 2 + 1) for size in image.shape()[:-2])
+    box = tiles.tile_box(tuple(count // 2 for count in tiles.counts))
+    return _batch(image, lead + box, segmenter.normalisation.measure(image))
+
+
 def _plan(image: Image, segmenter: Segmenter, tile: int) -> TilePlan:
     return plan(image.shape()[-2:], tile=tile, overlap=OVERLAP, multiple=segmenter.multiple)
 
@@ -121,7 +129,11 @@ def _plane(
 
 
 def _tile(image: Image, box: Box, segmenter: Segmenter, scaling: Scaling) -> np.ndarray:
-    array = read_padded(image, box, 0)
-    batch = scaling(array.reshape(array.shape[-3:]))[None]
+    batch = _batch(image, box, scaling)
     with torch.inference_mode():
         return segmenter(batch)[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _batch(image: Image, box: Box, scaling: Scaling) -> torch.Tensor:
+    array = read_padded(image, box, 0)
+    return scaling(array.reshape(array.shape[-3:]))[None]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from napari_medseg.nn.filters import Maps
+
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -23,9 +25,13 @@ class LinearHead:
     weight: torch.Tensor
     bias: torch.Tensor
 
-    def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """(batch, features, h, w) -> logits (batch, classes, h, w)."""
-        return torch.nn.functional.conv2d(features, self.weight[..., None, None], self.bias)
+    def __call__(self, maps: Maps) -> torch.Tensor:
+        """Filter responses -> logits (batch, classes, h, w)."""
+        return maps.weighted(self.weight, self.bias)
+
+    def probabilities(self, features: torch.Tensor) -> np.ndarray:
+        """Class probabilities of single pixels: (pixels, features) -> (pixels, classes)."""
+        return torch.softmax(features @ self.weight.T + self.bias, dim=1).numpy()
 
 
 def fit(

@@ -41,6 +41,7 @@ def load_segmenter(card: Card, device: Device) -> Segmenter:
         device=device,
         net=net,
         head=LinearHead(tensors["head.weight"], tensors["head.bias"]) if card.linear_head else None,
+        head_share=card.head_share,
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from napari_medseg.core.errors import ModelError
 from napari_medseg.nn.device import Device
-from napari_medseg.nn.filters import filter_bank
+from napari_medseg.nn.filters import filter_maps
 from napari_medseg.nn.linear_head import LinearHead
 from napari_medseg.nn.normalise import Normalisation
 
@@ -21,6 +22,8 @@ class Segmenter:
     ----------
     labels
         The label of each class, in the order of the outputs.
+    head_share
+        How much the head counts beside the network, 0 to 1.
     channels
         What the network takes; a grey image is repeated to fill them.
     """
@@ -31,6 +34,7 @@ class Segmenter:
     device: Device
     net: nn.Module | None = None
     head: LinearHead | None = None
+    head_share: float = 0.5
 
     @property
     def multiple(self) -> int:
@@ -40,15 +44,23 @@ class Segmenter:
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """(batch, image channels, h, w) float32 -> probabilities (batch, classes, h, w) float32."""
         batch = batch.to(self.device.torch)
-        answers = []
-        if self.net is not None:
-            inputs = as_channels(batch, self.channels).contiguous(memory_format=torch.channels_last)
-            with self.device.precision():
-                logits = self.net(inputs)
-            answers.append(torch.softmax(logits.float(), dim=1))
-        if self.head is not None:
-            answers.append(torch.softmax(self.head(filter_bank(batch)), dim=1))
-        return torch.stack(answers).mean(dim=0) if len(answers) > 1 else answers[0]
+        if self.net is None and self.head is not None:
+            return self._ask_head(self.head, batch)
+        if self.net is not None and self.head is None:
+            return self._ask_net(self.net, batch)
+        if self.net is None or self.head is None:
+            raise ModelError("The model has neither a network nor a linear head.")
+        share = self.head_share
+        return share * self._ask_head(self.head, batch) + (1 - share) * self._ask_net(self.net, batch)
+
+    def _ask_net(self, net: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        inputs = as_channels(batch, self.channels).contiguous(memory_format=torch.channels_last)
+        with self.device.precision():
+            logits = net(inputs)
+        return torch.softmax(logits.float(), dim=1)
+
+    def _ask_head(self, head: LinearHead, batch: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(head(filter_maps(batch)), dim=1)
 
 
 def as_channels(batch: torch.Tensor, channels: int) -> torch.Tensor:

@@ -45,6 +45,7 @@ class Card(BaseModel):
     pixel_size_um: float | None = None
     precision: str = "fp32"
     linear_head: bool = False
+    head_share: float = 0.5
     training_data: str = ""
     licence: str = ""
     credit: str = ""

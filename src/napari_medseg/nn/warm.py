@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from napari_medseg.nn.device import choose, place
-from napari_medseg.nn.filters import filter_bank
+from napari_medseg.nn.filters import filter_maps
 from napari_medseg.nn.light import LightUNet
 
 
@@ -18,5 +18,5 @@ def warm(device: str = "auto") -> str:
         loss = net(image).float().mean()
     loss.backward()
     with torch.inference_mode():
-        filter_bank(image[:1].cpu())
+        filter_maps(image[:1].cpu())
     return chosen.describe()

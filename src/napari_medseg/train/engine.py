@@ -36,6 +36,9 @@ class Schedule:
         Decay of the moving average of weights; it starts short and grows to this.
     validate_every
         Steps between two scores.
+    noise
+        Scores that differ by no more count as equal, and of equals the later wins: an exam on a few strokes
+        is not more exact than that.
     patience
         Scores without a gain before the rate is halved; 0 never halves.
     stop_after
@@ -47,6 +50,7 @@ class Schedule:
     warmup: int = 20
     average: float = 0.98
     validate_every: int = 25
+    noise: float = 0.03
     patience: int = 0
     stop_after: int = 4
 
@@ -61,6 +65,7 @@ class Progress:
     since_best: int = 0
     halvings: int = 0
     seconds: float = 0.0
+    smooth: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
@@ -142,7 +147,7 @@ class Fit:
         self.progress.step += 1
         self._average()
         for name, value in losses.items():
-            yield self._point(name, float(value.detach()))
+            yield self._point(name, self._smoothed(name, float(value.detach())))
         if self.progress.step % self.schedule.validate_every == 0:
             yield from self.validate()
 
@@ -153,8 +158,9 @@ class Fit:
             return
         value = self.score(self.averaged)
         progress = self.progress
-        if value >= progress.best_score:
-            progress.best_score, progress.best_step, progress.since_best = value, progress.step, 0
+        if value >= progress.best_score - self.schedule.noise:
+            progress.best_score, progress.best_step = max(value, progress.best_score), progress.step
+            progress.since_best = 0
             self.best = _state(self.averaged)
         else:
             progress.since_best += 1
@@ -176,6 +182,12 @@ class Fit:
                 tensor.lerp_(current[name], 1 - decay)
             else:
                 tensor.copy_(current[name])
+
+    def _smoothed(self, name: str, value: float) -> float:
+        """A loss averaged over about ten steps: single mini-batches differ too much to be read as a curve."""
+        before = self.progress.smooth.get(name, value)
+        self.progress.smooth[name] = before + (value - before) * 0.1
+        return self.progress.smooth[name]
 
     def _point(self, name: str, value: float) -> Scalar:
         self.progress.curves.setdefault(name, []).append((self.progress.step, value))

@@ -13,7 +13,6 @@ from napari_medseg.core.tiling import read_padded
 from napari_medseg.nn.device import Device
 from napari_medseg.nn.normalise import Scaling
 from napari_medseg.nn.segmenter import as_channels
-from napari_medseg.train.batches import Batch
 
 CROP = 192
 MOST_CROPS = 12
@@ -21,7 +20,17 @@ BATCH = 4
 
 
 class Exam:
-    """Crops that hold the examined pixels, read once; calling it gives a network's mean Dice on them."""
+    """Crops that hold the examined pixels, read once; calling it gives a network's mean Dice on them.
+
+    Attributes
+    ----------
+    points
+        The pixels that are examined, in the order of the answers.
+    truth
+        (points,) position of each pixel's class among ``labels``.
+    crops
+        (crops, channels, side, side) float32
+    """
 
     def __init__(
         self,
@@ -35,43 +44,54 @@ class Exam:
         seed: int,
     ) -> None:
         self.labels, self.channels, self.device = labels, channels, device
-        crops = _crops(image, scaling, points, np.random.default_rng(seed))
-        groups = [crops[i : i + BATCH] for i in range(0, len(crops), BATCH)]
-        self.batches = [Batch(torch.stack([i for i, _ in g]), torch.stack([t for _, t in g])) for g in groups]
+        chosen, corners = _cover(points, np.random.default_rng(seed))
+        order = np.flatnonzero(chosen >= 0)
+        self.points = Points(points.index[order], points.label[order])
+        self.truth = np.searchsorted(np.array(labels), self.points.label)
+        self._crop = chosen[order]
+        self._yx = self.points.index[:, -2:] - corners[self._crop][:, -2:]
+        self.crops = torch.stack([_read(image, scaling, corner) for corner in corners])
 
     def __call__(self, net: nn.Module) -> float:
         """Mean over the classes of the Dice coefficient."""
-        pairs = [self._answers(net, batch) for batch in self.batches]
-        truth, predicted = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        return mean_present(dice(truth, predicted, classes=len(self.labels)))
+        return mean_present(dice(self.truth, self.answers(net).argmax(axis=1), classes=len(self.labels)))
 
-    def _answers(self, net: nn.Module, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """True and predicted class positions of the annotated pixels."""
-        images = as_channels(batch.images, self.channels).to(self.device.torch)
+    def answers(self, net: nn.Module) -> np.ndarray:
+        """Class probabilities of the points, (points, classes) float32."""
+        found = np.concatenate([self._predict(net, batch) for batch in self.crops.split(BATCH)])
+        return found[self._crop, :, self._yx[:, 0], self._yx[:, 1]]
+
+    def _predict(self, net: nn.Module, batch: torch.Tensor) -> np.ndarray:
+        inputs = as_channels(batch, self.channels).to(self.device.torch)
         with torch.inference_mode(), self.device.precision():
-            predicted = net(images.contiguous(memory_format=torch.channels_last)).argmax(dim=1).cpu().numpy()
-        truth = batch.labels.numpy()
-        known = truth != 0
-        return np.searchsorted(np.array(self.labels), truth[known]), predicted[known]
+            logits = net(inputs.contiguous(memory_format=torch.channels_last))
+        return torch.softmax(logits.float(), dim=1).cpu().numpy()
 
 
-def _crops(
-    image: Image, scaling: Scaling, points: Points, rng: np.random.Generator
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Squares around the points, the rarest class first, until all are in one or there are enough."""
-    left = np.ones(len(points), bool)
-    crops = []
-    while left.any() and len(crops) < MOST_CROPS:
+def _cover(points: Points, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Place squares around the points, the rarest class first, until all are in one or there are enough.
+
+    Returns
+    -------
+    (points,) number of the square that a point is in, -1 for none; (squares, axes) first index of each square
+    """
+    chosen = np.full(len(points), -1)
+    corners: list[np.ndarray] = []
+    while (chosen < 0).any() and len(corners) < MOST_CROPS:
+        left = chosen < 0
         labels, counts = np.unique(points.label[left], return_counts=True)
         pick = rng.choice(np.flatnonzero(left & (points.label == labels[counts.argmin()])))
-        lead, corner = points.index[pick, :-2], points.index[pick, -2:] - CROP // 2
-        from_corner = points.index[:, -2:] - corner
-        inside = left & ((from_corner >= 0) & (from_corner < CROP)).all(axis=1)
-        inside &= (points.index[:, :-2] == lead).all(axis=1)
-        drawn = np.zeros((CROP, CROP), np.int64)
-        drawn[tuple(from_corner[inside].T)] = points.label[inside]
-        box = tuple(slice(int(i), int(i) + 1) for i in lead) + tuple(slice(int(c), int(c) + CROP) for c in corner)
-        array = read_padded(image, box, 0)
-        crops.append((scaling(array.reshape(array.shape[-3:])), torch.from_numpy(drawn)))
-        left &= ~inside
-    return crops
+        corner = points.index[pick].copy()
+        corner[-2:] -= CROP // 2
+        from_corner = points.index - corner
+        inside = ((from_corner[:, -2:] >= 0) & (from_corner[:, -2:] < CROP)).all(axis=1)
+        inside &= (from_corner[:, :-2] == 0).all(axis=1)
+        chosen[left & inside] = len(corners)
+        corners.append(corner)
+    return chosen, np.array(corners)
+
+
+def _read(image: Image, scaling: Scaling, corner: np.ndarray) -> torch.Tensor:
+    lead = tuple(slice(int(i), int(i) + 1) for i in corner[:-2])
+    array = read_padded(image, lead + tuple(slice(int(c), int(c) + CROP) for c in corner[-2:]))
+    return scaling(array.reshape(array.shape[-3:]))

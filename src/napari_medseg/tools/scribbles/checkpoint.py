@@ -45,6 +45,7 @@ def write_checkpoint(lesson: Lesson, fit: Fit, segmenter: Segmenter, folder: Pat
         pixel_size_um=pixel[-1] if pixel else None,
         precision="bf16" if segmenter.device.bf16 else "fp32",
         linear_head=segmenter.head is not None,
+        head_share=segmenter.head_share,
         training_data=f"{len(lesson.everything)} annotated pixels of {lesson.image.name}",
         figures={"dice on held-out strokes": round(fit.progress.best_score, 4)},
         parameters=params.model_dump(mode="json"),

@@ -31,7 +31,12 @@ def cache_for(lesson: Lesson, scaling: Scaling, memory: Memory) -> FeatureCache:
 
 def fit_head(lesson: Lesson, cache: FeatureCache) -> LinearHead:
     """Fit the head on all strokes, with the balancing of the run."""
-    points = thinned(lesson.everything, MOST_PIXELS, np.random.default_rng(lesson.params.seed))
+    return fit_head_on(lesson.everything, lesson, cache)
+
+
+def fit_head_on(points: Points, lesson: Lesson, cache: FeatureCache) -> LinearHead:
+    """Fit a head on some of the strokes."""
+    points = thinned(points, MOST_PIXELS, np.random.default_rng(lesson.params.seed))
     position = np.searchsorted(np.array(lesson.labels), points.label)
     weights = pixel_weights(points.label[None], lesson.params.balancing, lesson.labels)[0]
     return fit(cache.at(points.index), position, weights, len(lesson.labels))

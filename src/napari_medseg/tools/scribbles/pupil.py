@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from napari_medseg.core.stacking import best_share
 from napari_medseg.nn.device import Device
+from napari_medseg.nn.feature_cache import FeatureCache
 from napari_medseg.nn.linear_head import LinearHead
 from napari_medseg.nn.normalise import Normalisation
 from napari_medseg.nn.segmenter import Segmenter, agree
+from napari_medseg.tools.scribbles.instant import fit_head_on
 from napari_medseg.tools.scribbles.lesson import Lesson
 from napari_medseg.tools.scribbles.training import network_channels
 from napari_medseg.train.engine import Fit
 from napari_medseg.train.exam import Exam
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True)
 class Pupil:
-    """One run's model in the making."""
+    """One run's model in the making.
+
+    Parameters
+    ----------
+    head
+        Fitted on all strokes; what it counts is judged by its twin that has not seen the strokes held out.
+    """
 
     lesson: Lesson
     fit: Fit
+    exam: Exam
+    cache: FeatureCache
     head: LinearHead
     device: Device
 
     def segmenter(self) -> Segmenter:
         """The model as it stands: the best checkpoint once there is one, before that the moving average."""
         net = self.fit.best_net() if self.fit.progress.best_score >= 0 else self.fit.averaged
+        share = self._share(net) if self.lesson.params.blend_linear else 0.0
         return Segmenter(
             labels=self.lesson.labels,
             channels=network_channels(self.lesson),
             normalisation=Normalisation.suited(self.lesson.image),
             device=self.device,
             net=net,
-            head=self.head if self.lesson.params.blend_linear else None,
+            head=self.head if share else None,
+            head_share=share,
         )
 
     def graduate(self) -> Segmenter:
         """The model to keep; in fp32 where bf16 would answer differently on the examined crops."""
         segmenter = self.segmenter()
-        exam = self.fit.score
-        if isinstance(exam, Exam) and not agree(segmenter, exam.batches[0].images):
+        if not agree(segmenter, self.exam.crops[:4]):
             return replace(segmenter, device=replace(self.device, bf16=False))
         return segmenter
+
+    def _share(self, net: nn.Module) -> float:
+        """How much the head counts beside ``net``, by the strokes held out."""
+        twin = fit_head_on(self.lesson.points, self.lesson, self.cache)
+        answers = twin.probabilities(self.cache.at(self.exam.points.index))
+        return best_share(answers, self.exam.answers(net), self.exam.truth)

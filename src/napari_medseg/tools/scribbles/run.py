@@ -39,7 +39,7 @@ def run(job: Job, memory: Memory) -> Run:
     from napari_medseg.tools.scribbles import instant
     from napari_medseg.tools.scribbles.checkpoint import checkpoint_folder, write_checkpoint
     from napari_medseg.tools.scribbles.pupil import Pupil
-    from napari_medseg.tools.scribbles.training import fit_for
+    from napari_medseg.tools.scribbles.training import exam_of, fit_for
 
     device = device_.choose(params.device, params.precision)
     normalisation = Normalisation.suited(lesson.image)
@@ -49,8 +49,9 @@ def run(job: Job, memory: Memory) -> Run:
     if job.view is not None:
         yield from instant.answer(lesson, cache, head, job.view)
 
-    fit = fit_for(lesson, scaling, device, memory)
-    pupil = Pupil(lesson, fit, head, device)
+    exam = exam_of(lesson, scaling, device)
+    fit = fit_for(lesson, scaling, exam, device, memory)
+    pupil = Pupil(lesson, fit, exam, cache, head, device)
     yield from _train(pupil, job.view)
     segmenter = pupil.graduate()
     card = write_checkpoint(lesson, fit, segmenter, checkpoint_folder())

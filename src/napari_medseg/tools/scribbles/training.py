@@ -22,9 +22,9 @@ from napari_medseg.train.strategies.supervised import Supervised
 _FIT = "scribbles.fit"
 
 
-def fit_for(lesson: Lesson, scaling: Scaling, device: Device, memory: Memory) -> Fit:
+def fit_for(lesson: Lesson, scaling: Scaling, score: Exam, device: Device, memory: Memory) -> Fit:
     """The fit of this lesson: the one in memory taken up again, or a new one."""
-    draw, score = _sampler(lesson, scaling).draw, _exam(lesson, scaling, device)
+    draw = _sampler(lesson, scaling).draw
     key = _key(lesson, device)
     held: tuple[Any, Fit] | None = memory.get(_FIT)
     if held and held[0] == key:
@@ -96,7 +96,8 @@ def _sampler(lesson: Lesson, scaling: Scaling) -> CropSampler:
     )
 
 
-def _exam(lesson: Lesson, scaling: Scaling, device: Device) -> Exam:
+def exam_of(lesson: Lesson, scaling: Scaling, device: Device) -> Exam:
+    """The exam on the strokes that are held out."""
     return Exam(
         lesson.image,
         scaling,
