@@ -40,7 +40,7 @@ def fit(
     weights: np.ndarray,
     classes: int,
     *,
-    ridge: float = 1e-2,
+    ridge: float = 3e-3,
     steps: int = 12,
 ) -> LinearHead:
     """Fit softmax regression with weighted pixels and a ridge on the standardised features.

@@ -22,9 +22,10 @@ class Params(BaseParams):
     """How Teach trains."""
 
     start: str = param(
-        ENCODER,
+        SCRATCH,
         title="Start from",
-        help="'encoder' (shipped, pretrained), 'scratch', or the name of one of your models.",
+        help="'scratch' (measured best on most tissue), 'encoder' (shipped, pretrained on nuclei and tissue), or "
+        "the name of one of your models.",
     )
     seconds: float = param(
         60.0,
