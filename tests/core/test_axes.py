@@ -6,7 +6,7 @@ from napari_medseg.core import axes
 from napari_medseg.core.errors import InputError
 
 
-@pytest.mark.parametrize("given", ["yx", "zyx", "tzyxc", "cyx", "xy"])
+@pytest.mark.parametrize("given", ["yx", "zyx", "tzyxc", "cyx"])
 def test_good_axes_are_returned(given: str) -> None:
     assert axes.check(given, len(given)) == given
 
@@ -56,3 +56,13 @@ def test_guess(ndim: int, hints: dict, expected: str) -> None:
 def test_guess_refuses_other_numbers_of_axes(ndim: int, rgb: bool) -> None:
     with pytest.raises(InputError, match="2 to 4 axes"):
         axes.guess(ndim, rgb=rgb)
+
+
+@pytest.mark.parametrize("axes", ["xy", "yxz", "ycxz"])
+def test_pictures_lie_in_the_last_axes(axes):
+    with pytest.raises(InputError, match="do not end with y, x"):
+        check(axes, len(axes))
+
+
+def test_labels_in_another_order_are_not_believed():
+    assert guess(2, labels=("x", "y")) == "yx"

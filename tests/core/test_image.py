@@ -132,8 +132,6 @@ def test_pixel_size_is_in_micrometres() -> None:
     mixed = Geometry((4, 500, 0.5), ("pixel", "nm", "µm"), (0, 0, 0))
     assert Image.of(np.zeros((2, 3, 4)), geometry=mixed).pixel_size_um() == (4, 0.5, 0.5)
     assert Image.of(np.zeros((3, 4))).pixel_size_um() is None
-    upright = Geometry((0.5, 0.5, 4), ("um", "um", "pixel"), (0, 0, 0))
-    assert Image.of(np.zeros((2, 3, 4)), axes="yxz", geometry=upright).pixel_size_um() == (0.5, 0.5, 4)
 
 
 def test_at_level_starts_there_and_stays_in_place() -> None:

@@ -53,5 +53,5 @@ def _plain(ndim: int) -> str:
 
 def _from_labels(labels: Sequence[str], ndim: int) -> str:
     letters = "".join("c" if name.lower() in CHANNEL_NAMES else name.lower()[:1] for name in labels)
-    usable = len(letters) == ndim and len(set(letters)) == ndim and {"y", "x"} <= set(letters) <= set(LETTERS)
-    return letters if usable else ""
+    usable = len(letters) == ndim and len(set(letters)) == ndim and set(letters) <= set(LETTERS)
+    return letters if usable and spatial(letters).endswith("yx") else ""
