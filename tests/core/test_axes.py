@@ -58,11 +58,11 @@ def test_guess_refuses_other_numbers_of_axes(ndim: int, rgb: bool) -> None:
         axes.guess(ndim, rgb=rgb)
 
 
-@pytest.mark.parametrize("axes", ["xy", "yxz", "ycxz"])
-def test_pictures_lie_in_the_last_axes(axes):
+@pytest.mark.parametrize("given", ["xy", "yxz", "ycxz"])
+def test_pictures_lie_in_the_last_axes(given):
     with pytest.raises(InputError, match="do not end with y, x"):
-        check(axes, len(axes))
+        axes.check(given, len(given))
 
 
 def test_labels_in_another_order_are_not_believed():
-    assert guess(2, labels=("x", "y")) == "yx"
+    assert axes.guess(2, labels=("x", "y")) == "yx"
