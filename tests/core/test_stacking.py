@@ -15,9 +15,9 @@ def sure(truth, right):
     return out
 
 
-def test_the_better_model_gets_all():
-    assert best_share(sure(TRUTH, 0.95), sure(1 - TRUTH, 0.9), TRUTH) == 1.0
-    assert best_share(sure(1 - TRUTH, 0.9), sure(TRUTH, 0.95), TRUTH) == 0.0
+def test_the_better_model_gets_more():
+    assert best_share(sure(TRUTH, 0.95), sure(1 - TRUTH, 0.9), TRUTH) == 0.75
+    assert best_share(sure(1 - TRUTH, 0.9), sure(TRUTH, 0.95), TRUTH) == 0.25
 
 
 def test_equals_share_equally():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.25, 0.5, 0.75)
+"""Neither model is ever left alone: on a few strokes the evidence for that is too thin."""
 
 
 def best_share(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> float:
     """Share of ``first`` in the mean of two models that gives the truth the highest likelihood.
 
     Every class counts the same. A few pixels cannot tell small differences: equal weights stay unless another
-    share lowers the loss by a twentieth.
+    share lowers the loss by a tenth.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ def best_share(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> floa
     """
     losses = {share: _balanced_log_loss(share * first + (1 - share) * second, truth) for share in SHARES}
     best = min(losses, key=losses.__getitem__)
-    return best if losses[best] < 0.95 * losses[0.5] else 0.5
+    return best if losses[best] < 0.9 * losses[0.5] else 0.5
 
 
 def _balanced_log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
