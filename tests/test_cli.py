@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from napari_medseg.cli._segment import LAYERS, _canvas
 from napari_medseg.cli.models import table
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.events import Note, Progress, Scalar
-from napari_medseg.core.image import Image
+from napari_medseg.core.image import Geometry, Image
 from napari_medseg.core.params import specs
 from napari_medseg.nn import store
 from napari_medseg.tools.scribbles import Params
@@ -56,13 +56,8 @@ def written(folder: Path) -> set[str]:
 # --- help and start ---------------------------------------------------------------------------------------------
 
 
-def test_help_is_quick_and_names_every_command():
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "napari_medseg.cli", "--help"], capture_output=True, text=True)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 1
+def test_help_names_every_command():
+    done = subprocess.run([sys.executable, "-m", "napari_medseg.cli", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
     assert "Not a medical device" in done.stdout
@@ -235,6 +230,37 @@ def test_a_folder_of_images(files: tuple[Path, Path], tmp_path: Path, capsys: py
     assert main(["apply", str(folder), "--model", "m", "--out", str(results), "--device", "cpu"]) == 0
     assert {path.name for path in results.iterdir()} == {"a-labels.tif", "b-labels.tif"}
     assert capsys.readouterr().out.count("Written: ") == 3
+
+
+def test_strokes_without_a_pixel_size_lie_on_the_image(files: tuple[Path, Path], tmp_path: Path):
+    """Viewers drop the pixel size when they save labels."""
+    image, scribbles = files
+    sized = tmp_path / "sized.ome.tif"
+    geometry = Geometry.plain(2, (0.5, 0.5), "um")
+    io.write_image(sized, replace(io.open_image(image), geometry=geometry))
+    out = tmp_path / "l.ome.tif"
+    assert main(["scribbles", str(sized), str(scribbles), "--out", str(out), *QUICK]) == 0
+    assert io.open_image(out, "labels").pixel_size_um() == (0.5, 0.5)
+
+
+def test_one_bad_image_does_not_stop_the_others(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    image, scribbles = files
+    options = ["--out", str(tmp_path / "l.tif"), "--save-model", "m", *QUICK]
+    assert main(["scribbles", str(image), str(scribbles), *options]) == 0
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "b.tif").write_bytes(image.read_bytes())
+    io.write_labels(folder / "a.tif", Image.of(np.zeros((20, 20), np.uint8), kind="labels"))
+    again = ["apply", str(folder), "--model", "m", "--out", str(folder), "--device", "cpu"]
+    for _ in range(2):
+        capsys.readouterr()
+        assert main(again) == 2
+        said = capsys.readouterr().err.strip()
+        assert "1 of 2 images were segmented" in said and "left out: a.tif: The model 'm' was taught on RGB" in said
+        assert len(said.splitlines()) == 1
+        assert (folder / "b-labels.tif").exists() and not (folder / "a-labels.tif").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_medseg.core.errors import InputError
-from napari_medseg.core.events import Progress, Scalar, Tile
+from napari_medseg.core.events import Draft, Progress, Scalar, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
 from napari_medseg.nn import store
@@ -79,6 +79,14 @@ def test_the_instant_answer_comes_before_training_and_only_in_view():
     scribbled = np.zeros((512, 512), bool)
     scribbled[:] = scribbles[:512, :512] > 0
     assert (tiles[0].data[scribbled] == truth[:512, :512][scribbled]).mean() > 0.95
+
+
+def test_drafts_can_be_kept_before_the_run_ends():
+    image, truth = two_textures()
+    driven = load("scribbles").run(job(image, strokes_on(truth), view=((0, 160), (0, 160)), steps=200), {})
+    draft = next(event for event in driven if isinstance(event, Draft))
+    driven.close()
+    assert store.save_as(draft.model, "early").steps == 10
 
 
 def test_memory_carries_training_on():

@@ -13,6 +13,9 @@ from napari_medseg.core.errors import InputError, StorageError
 from napari_medseg.core.job import Job
 from napari_medseg.tools.apply import ROLES, Params
 
+RESULT = "-labels.tif"
+"""How the results of several images end; such files in a folder are not taken for images."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -35,10 +38,18 @@ def run(args: argparse.Namespace) -> str:
     targets = _targets(args.images, args.out)
     for source, target in targets.items():
         check_outputs({"prediction": target}, [source])
-    lines, memory = [], {}
+    lines, failures, memory = [], [], {}
     for source, target in targets.items():
-        job = Job(images={"image": io.open_image(source)}, params=params)
-        lines += [segment("apply", job, {"prediction": target}, memory).summary, f"Written: {target}"]
+        try:
+            job = Job(images={"image": io.open_image(source)}, params=params)
+            lines += [segment("apply", job, {"prediction": target}, memory).summary, f"Written: {target}"]
+        except InputError as error:
+            if len(targets) == 1:
+                raise
+            failures.append(f"{source.name}: {error}")
+    if failures:
+        done = f"{len(targets) - len(failures)} of {len(targets)} images were segmented into {args.out}"
+        raise InputError(f"{done}; left out: {' '.join(failures)}")
     return "\n".join(lines)
 
 
@@ -51,7 +62,7 @@ def _targets(given: list[Path], out: Path) -> dict[Path, Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"The folder {out} cannot be made: {error.strerror or error}. Choose another.") from error
-    targets = {path: out / f"{_stem(path)}-labels.tif" for path in sources}
+    targets = {path: out / f"{_stem(path)}{RESULT}" for path in sources}
     if len(set(targets.values())) < len(sources):
         raise InputError("Two of the images have the same name, so that one result would replace the other; run twice.")
     return targets
@@ -61,7 +72,7 @@ def _expanded(path: Path) -> list[Path]:
     """A folder becomes the images in it."""
     if not _is_folder(path):
         return [path]
-    found = sorted(item for item in path.iterdir() if io.is_readable(item))
+    found = sorted(item for item in path.iterdir() if io.is_readable(item) and not item.name.endswith(RESULT))
     if not found:
         raise InputError(f"There is no image in {path}; expected files such as .tif, .png, .jpg or .ome.zarr.")
     return found

@@ -9,6 +9,7 @@ from napari_medseg import io
 from napari_medseg.cli import _params
 from napari_medseg.cli._segment import check_outputs, segment
 from napari_medseg.core.job import Job
+from napari_medseg.core.scribbles import laid_on
 from napari_medseg.nn import store
 from napari_medseg.tools.scribbles import ROLES, Params
 
@@ -35,7 +36,9 @@ def run(args: argparse.Namespace) -> str:
     check_outputs(outputs, list(given.values()))
     if args.save_model:
         store.check_name(args.save_model)
-    images = {role: io.open_image(path, "raw" if role == "image" else "labels") for role, path in given.items()}
+    image = io.open_image(args.image)
+    drawn = {role: laid_on(io.open_image(path, "labels"), image) for role, path in given.items() if role != "image"}
+    images = {"image": image, **drawn}
     result = segment("scribbles", Job(images=images, params=params), outputs)
     return "\n".join([result.summary, *(f"Written: {path}" for path in outputs.values()), *_model(args, result.values)])
 

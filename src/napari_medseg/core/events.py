@@ -47,7 +47,14 @@ class Note:
     level: Literal["info", "warning"] = "info"
 
 
-Event = Progress | Tile | Scalar | Note
+@dataclass(frozen=True)
+class Draft:
+    """A model as good as what is drawn so far has been stored in the file ``model``."""
+
+    model: str
+
+
+Event = Progress | Tile | Scalar | Note | Draft
 
 
 @dataclass(frozen=True)

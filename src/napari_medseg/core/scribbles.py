@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -86,6 +86,14 @@ def check_fit(image: Image, scribbles: Image) -> None:
             f"The scribbles {scribbles.name!r} lie elsewhere than the image {image.name!r} (scale, translation or "
             "rotation differ). Make a scribble layer for this image with the New button."
         )
+
+
+def laid_on(labels: Image, image: Image) -> Image:
+    """Labels from a file that tells no place or pixel size lie on the image's pixels."""
+    plain = set(labels.geometry.units) == {"pixel"} and np.allclose(
+        labels.geometry.matrix(), np.eye(len(labels.shape()) + 1)
+    )
+    return replace(labels, geometry=image.geometry) if plain and labels.shape() == image.shape() else labels
 
 
 def check_enough(points: Points, names: Mapping[int, str]) -> None:

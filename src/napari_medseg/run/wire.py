@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from napari_medseg.core.errors import BY_NAME, InputError, MedsegError
-from napari_medseg.core.events import Note, Progress, Result, Scalar, Tile
+from napari_medseg.core.events import Draft, Note, Progress, Result, Scalar, Tile
 from napari_medseg.core.image import Geometry
 
 MARKER = b"\n<<napari-medseg stream starts here>>\n"
@@ -28,7 +28,7 @@ MARKER = b"\n<<napari-medseg stream starts here>>\n"
 _MAGIC = b"MSEG"
 _HEAD = struct.Struct("<4sI")
 _ARRAY_KINDS = "biufcSUmM"
-_CLASSES: dict[str, type] = {kind.__name__: kind for kind in (Progress, Tile, Scalar, Note, Result, Geometry)}
+_CLASSES: dict[str, type] = {kind.__name__: kind for kind in (Draft, Progress, Tile, Scalar, Note, Result, Geometry)}
 
 
 def write(stream: BinaryIO, frames: list[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_medseg.core.errors import MedsegError, RunCancelled
+from napari_medseg.core.errors import InputError, MedsegError, RunCancelled
 from napari_medseg.core.events import Note, Progress, Result
 from napari_medseg.core.job import Job
 from napari_medseg.widgets._service import RunHandle, RunService
@@ -39,6 +39,7 @@ class RunnerPanel(QWidget):
         self._service = service
         self._handle: RunHandle | None = None
         self._began = 0.0
+        self._hint = False
         self.run_button = QPushButton(run_text, self)
         self.run_button.setToolTip(run_help)
         self.cancel_button = QPushButton("Cancel", self)
@@ -62,9 +63,13 @@ class RunnerPanel(QWidget):
         """Whether a run of this panel is under way."""
         return self._handle is not None
 
-    def start(self, tool: str, job: Job) -> None:
-        """Begin a run; one that is under way is replaced and no longer heard."""
+    def start(self, tool: str, job: Job, *, hint: bool = False) -> None:
+        """Begin a run; one that is under way is replaced and no longer heard.
+
+        ``hint``: nobody asked for it, so an input that does not fit yet is no failure.
+        """
         self.forget()
+        self._hint = hint
         self.show_error("")
         self._began = time.monotonic()
         self._show_running(True)
@@ -121,7 +126,7 @@ class RunnerPanel(QWidget):
         if isinstance(error, RunCancelled):
             self.show_result("Cancelled.")
         else:
-            self.show_error(str(error))
+            self.show_error(str(error), hint=self._hint and isinstance(error, InputError))
         self.failed.emit(error)
 
     def _finish(self) -> None:

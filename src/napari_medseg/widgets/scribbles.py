@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_medseg import tools
 from napari_medseg.core.errors import InputError, MedsegError
-from napari_medseg.core.events import Event, Result, Scalar, Tile
+from napari_medseg.core.events import Draft, Event, Result, Scalar, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
 from napari_medseg.core.regions import next_region
@@ -63,10 +63,13 @@ class TeachWidget(QWidget):
         self, viewer: napari.viewer.Viewer, *, service: RunService | None = None, tool: str = "scribbles"
     ) -> None:
         super().__init__()
+        # Opened by name, napari hands over a proxy that hides the window.
+        viewer = getattr(viewer, "__wrapped__", viewer)
         self.viewer: Any = viewer
         self._tool = tool
         self._service = service or service_of(viewer)
         self._checkpoint = ""
+        self._draft = ""
         self._visited: list[tuple[int, ...]] = []
         self._skipped: list[tuple[int, ...]] = []
         self._results = ResultLayers(viewer, self)
@@ -215,12 +218,12 @@ class TeachWidget(QWidget):
             self.runner.show_error(str(error), hint=hint)
             return
         about = {"tool": self._tool, "parameters": job.params.model_dump(mode="json")}
-        self._begin(self._tool, job, self.image.value(), about)
+        self._begin(self._tool, job, self.image.value(), about, hint=hint)
 
-    def _begin(self, tool: str, job: Job, source: Layer, about: dict[str, Any]) -> None:
+    def _begin(self, tool: str, job: Job, source: Layer, about: dict[str, Any], *, hint: bool = False) -> None:
         self._results.begin(job.images["image"], source, about)
         self.plot.clear()
-        self.runner.start(tool, job)
+        self.runner.start(tool, job, hint=hint)
 
     def _job(self) -> Job:
         image, paint = self._inputs()
@@ -259,6 +262,9 @@ class TeachWidget(QWidget):
             self._results.add(event)
         elif isinstance(event, Scalar):
             self.plot.add(event)
+        elif isinstance(event, Draft):
+            self._draft = event.model
+            self.models.save_button.setEnabled(True)
 
     def _on_result(self, result: Result) -> None:
         self._results.flush()
@@ -278,7 +284,7 @@ class TeachWidget(QWidget):
             self.runner.show_error("Nothing is predicted yet. Press Teach, then ask for the next region.", hint=True)
             return
         side = max(1, min(REGION_PX, min(paint.data.shape[-2:]) // 4))
-        region = next_region(entropy.data, paint.data, [*self._skipped, *self._visited], size=side)
+        region = next_region(entropy.data, paint.data, [*self._visited, *self._skipped], size=side)
         if region is None:
             self.runner.show_result("No uncertain region is left.")
             return
@@ -299,9 +305,9 @@ class TeachWidget(QWidget):
     # ------------------------------------------------------------------ models
 
     def save_model(self, name: str) -> None:
-        """Keep the last model under ``name``."""
+        """Keep the model of the last complete run under ``name``; before there is one, the one that is drawn."""
         try:
-            card = store.save_as(self._checkpoint, name)
+            card = store.save_as(self._checkpoint or self._draft, name)
         except MedsegError as error:
             self.runner.show_error(str(error))
             return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, cast
 
-from napari_medseg.core.events import Event, Progress, Result, Run
+from napari_medseg.core.events import Draft, Event, Progress, Result, Run
 from napari_medseg.core.job import Job, Memory, Span
 from napari_medseg.tools.scribbles.params import Params
 from napari_medseg.tools.tiles import draw
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FIRST_BURST_S = 0.6
 LONGEST_BURST_S = 12.0
 FIRST_BURST_STEPS = 10
+TENTHS = 10
+"""Progress counts tenths of a second, or of a step, so that the time left does not jump."""
 
 
 def run(job: Job, memory: Memory) -> Run:
@@ -60,7 +62,9 @@ def run(job: Job, memory: Memory) -> Run:
 
 
 def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None, None]:
-    """Bursts of training, each followed by a fresh picture of the view."""
+    """Bursts of training, each followed by a fresh picture of the view and a draft of the model."""
+    from napari_medseg.tools.scribbles.checkpoint import checkpoint_folder, write_checkpoint
+
     fit, params = pupil.fit, pupil.lesson.params
     total = params.steps or params.seconds
     start, first_step = time.perf_counter(), fit.progress.step
@@ -71,11 +75,13 @@ def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None
         for point in fit.run(seconds=seconds, steps=steps):
             yield point
             done = fit.progress.step - first_step if params.steps else time.perf_counter() - start
-            yield Progress(min(int(done), int(total)), int(total), "training")
+            yield Progress(min(int(TENTHS * done), int(TENTHS * total)), int(TENTHS * total), "training")
         if fit.finished or done >= total:
             break
         if view is not None:
-            yield from draw(pupil.lesson.image, pupil.segmenter(), view=view, only_view=True)
+            segmenter = pupil.segmenter()
+            yield from draw(pupil.lesson.image, segmenter, view=view, only_view=True)
+            yield Draft(str(write_checkpoint(pupil.lesson, fit, segmenter, checkpoint_folder() / "draft").weights))
     yield from fit.validate()
 
 
