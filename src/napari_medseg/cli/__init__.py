@@ -10,9 +10,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from napari_medseg import __version__
-from napari_medseg.core.errors import MedsegError
+from napari_medseg.core.errors import InputError, MedsegError
 
 COMMANDS = {
     "demo": "open the viewer with a sample and the Teach panel",
@@ -26,14 +27,22 @@ COMMANDS = {
 FAILED, STOPPED = 2, 130
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Name what is wrong and where the options stand."""
+        raise InputError(f"{message}. {self.prog} --help lists what there is.")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected failure is one line on stderr and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(given[0] if given else "")
-    if not given:
-        parser.print_help()
-        return 0
     try:
+        parser = _parser(given[0] if given else "")
+        if not given:
+            parser.print_help()
+            return 0
         args = parser.parse_args(given)
         text = import_module(f"{__name__}.{args.command}").run(args)
     except MedsegError as error:
@@ -48,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """The parser, with the options of the chosen command only."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="medseg",
         description="Annotate, segment and review medical images.",
         epilog="medseg COMMAND --help explains a command. Not a medical device.",

@@ -27,7 +27,8 @@ LOG_EVERY = 200
 TUMOUR_TILES = ("r27c10", "r31c0", "r31c1", "r35c10", "r41c5")
 GLOMERULI_TILES = ("10003", "10014", "10025", "10133")
 CREDIT = (
-    "OCDC (CC BY 4.0); AIDPATH 10.17632/k7nvtgn2x6.3 (CC BY 4.0); BreCaHAD (CC BY 4.0); Data Science Bowl 2018 (CC0)"
+    "OCDC, its OSCC_HE pictures too (CC BY 4.0); AIDPATH 10.17632/k7nvtgn2x6.3 (CC BY 4.0); "
+    "BreCaHAD (CC BY 4.0); Data Science Bowl 2018 (CC0)"
 )
 
 
