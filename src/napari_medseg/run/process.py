@@ -40,6 +40,7 @@ class Process:
         self._last_lines: deque[str] = deque(maxlen=200)
         self._write_lock = threading.Lock()
         self._listening = threading.Event()
+        self._ending = threading.Event()
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-m", "napari_medseg.run.worker"],
             stdin=subprocess.PIPE,
@@ -61,7 +62,8 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether the process is there."""
-        return self._popen.poll() is None
+        # While the reading thread waits for the end, poll() does not get its lock and says "running".
+        return not self._ending.is_set() and self._popen.poll() is None
 
     @property
     def listening(self) -> bool:
@@ -95,6 +97,7 @@ class Process:
         except (EOFError, OSError, ValueError) as error:
             logger.debug("The child's stream ended: %s", error)
         finally:
+            self._ending.set()
             self._popen.kill()
             code = self._popen.wait()
             self._errors.join(1.0)
