@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -126,21 +127,22 @@ def test_folder_that_cannot_be_written(checkpoint, tmp_path, monkeypatch):
         store.save_as(checkpoint.weights, "mine")
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
     """Files cannot grow past 100 bytes: the system refuses, as it does on a full disk."""
     resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_full_disk_leaves_the_old_model(checkpoint, user_folder, request):
+def test_full_disk_leaves_the_old_model(checkpoint, user_folder):
     kept = store.save_as(checkpoint.weights, "mine")
     before = kept.weights.read_bytes()
-    request.getfixturevalue("full_disk")
-    with pytest.raises(StorageError, match="cannot be written to"):
+    with full_disk(), pytest.raises(StorageError, match="cannot be written to"):
         store.save_as(checkpoint.weights, "mine")
     assert kept.weights.read_bytes() == before
     assert sorted(path.name for path in user_folder.iterdir()) == ["mine.json", "mine.safetensors"]

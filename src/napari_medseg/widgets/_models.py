@@ -14,9 +14,9 @@ SEGMENTATION = "segmentation"
 
 
 def start_choices() -> dict[str, str]:
-    """What a training can start from: the shipped encoder, nothing, or one of the user's models."""
+    """What a training can start from, the default first: nothing, the shipped encoder, or one of the user's models."""
     shipped = {"encoder": "shipped encoder"} if store.models("encoder") else {}
-    return {**shipped, "scratch": "scratch", **{card.name: card.name for card in store.models(SEGMENTATION)}}
+    return {"scratch": "scratch", **shipped, **{card.name: card.name for card in store.models(SEGMENTATION)}}
 
 
 def apply_choices() -> dict[str, str]:
