@@ -47,6 +47,8 @@ class _Ticket:
     sent: bool = False
     cancelled: bool = False
     ended: bool = False
+    heard: bool = False
+    again: bool = False
     timer: threading.Timer | None = None
 
 
@@ -280,9 +282,11 @@ class Child:
             ticket = self._current
             if said == "ready":
                 self._ready(process, message["device"])
-            elif ticket is None or ticket.number != message["ticket"]:
                 return
-            elif said == "event" and not ticket.cancelled:
+            if ticket is None or ticket.number != message["ticket"]:
+                return
+            ticket.heard = True
+            if said == "event" and not ticket.cancelled:
                 self._telling.post(partial(ticket.on_event, message["event"]))
             elif said in ("result", "error"):
                 self._end(ticket, message[said])
@@ -326,5 +330,9 @@ class Child:
                 return
             if ticket.cancelled:
                 self._end(ticket, RunCancelled("The run was cancelled and its process was ended."))
+            elif not ticket.heard and not ticket.again:
+                # It was dying already when the run was handed to it.
+                ticket.again, ticket.sent = True, False
+                self._launch(ticket)
             else:
                 self._end(ticket, RunnerDied(f"The process of the run ended: {story}\nStart the run again."))
