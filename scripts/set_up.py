@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / ".set-up-of"
-EXTRAS = "app,test,plots,medical,slides,fast,dev"
+EXTRAS = "app,test,plots,medical,slides,fast,openvino,dev"
 OLDEST = (3, 11)
 
 
@@ -82,9 +82,17 @@ def _works(python: Path) -> bool:
 def _install() -> None:
     print("Installing napari-medseg and what it needs (a minute or two) ...", flush=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    failed = subprocess.run([*pip, "-c", "constraints.txt", "-e", f".[{EXTRAS}]"], cwd=ROOT).returncode
-    if failed:
+    if silently([*pip, "-c", "constraints.txt", "-e", f".[{EXTRAS}]"]):
         sys.exit("pip could not install everything; its lines above say why. Run the same command again to go on.")
+
+
+def silently(command: list[str]) -> int:
+    """Run a command and show what it wrote only if it fails; the warnings of a success tell a user nothing."""
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.stdout.buffer.write(done.stdout)
+        sys.stdout.flush()
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,49 @@ def test_missing_empty_foreign_and_folder(tmp_path):
     (tmp_path / "b.png").write_text("words")
     with pytest.raises(InputError, match="b.png is not a whole picture"):
         open_image(tmp_path / "b.png")
+
+
+def test_paths_that_lead_nowhere(tmp_path):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(InputError, match=r"There can be no .*a.png/b.tif: .*a.png is a file, not a folder"):
+        open_image(tmp_path / "a.png" / "b.tif")
+    with pytest.raises(InputError, match=r"a.png is a file, not a folder"):
+        write_image(tmp_path / "a.png" / "b.tif", PICTURE)
+    with pytest.raises(InputError, match=r"cannot be opened: File name too long"):
+        open_image(tmp_path / ("x" * 300))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name exist on Unix only")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        open_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".zarr"])
+def test_a_folder_of_other_things_is_never_replaced(tmp_path, suffix):
+    folder = tmp_path / f"results{suffix}"
+    folder.mkdir()
+    (folder / "thesis.txt").touch()
+    with pytest.raises(InputError, match="choose another name"):
+        write_image(folder, PICTURE)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "a.zarr").write_text("precious")
+    with pytest.raises(InputError, match="exists and is no zarr folder"):
+        write_image(tmp_path / "a.zarr", PICTURE)
+    assert (tmp_path / "a.zarr").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+def test_a_name_that_is_no_text_is_made_one(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    write_image(tmp_path / "a.png", PICTURE).rename(path)
+    image = open_image(path)
+    assert image.name == "caf?"
+    assert open_image(write_image(tmp_path / "b.ome.tif", image)).shape() == (4, 6)
 
 
 def test_where_and_what_cannot_be_written(tmp_path):

@@ -118,3 +118,10 @@ def test_what_png_cannot_hold(tmp_path, array, axes, message):
 def test_labels_are_not_written_as_jpeg(tmp_path):
     with pytest.raises(InputError, match=r"a.jpg cannot be written: its name ends in '.jpg'; known are .tif"):
         write_labels(tmp_path / "a.jpg", Image.of(np.ones((4, 4), int), kind="labels"))
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    pillow.fromarray(np.zeros((9, 8), np.uint8)).save(tmp_path / "a.jpg")
+    assert open_image(tmp_path / "a.jpg").shape() == (9, 8)
+    with pytest.raises(InputError, match="a.jpg is a JPEG, which changes labels. Save them as .png or .tif"):
+        open_image(tmp_path / "a.jpg", "labels")

@@ -36,3 +36,11 @@ def test_a_full_disk_is_told_and_nothing_is_left(tmp_path):
         target.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_name_that_a_file_can_have(tmp_path):
+    path = tmp_path / ("x" * 251 + ".tif")
+    with fresh(path) as target:
+        target.write_text("new")
+        assert target.suffix == ".tif"
+    assert path.read_text() == "new"

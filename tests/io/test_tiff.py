@@ -194,6 +194,58 @@ def test_planes_of_colour(tmp_path):
     assert image.axes == "cyx" and np.array_equal(image.read(), np.moveaxis(planes, 0, -1))
 
 
+@pytest.mark.filterwarnings("ignore:.*are stored as RGB:DeprecationWarning")
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"metadata": None}, {"imagej": True}, {"ome": True}, {"photometric": "minisblack"}]
+)
+def test_slices_of_labels_are_never_colours(tmp_path, count, options):
+    stack = RNG.integers(0, 3, (count, 9, 8), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, **options)
+    image = open_image(tmp_path / "a.tif", "labels")
+    assert image.axes == "zyx" and np.array_equal(image.read()[..., 0], stack)
+
+
+@pytest.mark.filterwarnings("ignore:.*are stored as RGB:DeprecationWarning")
+def test_what_tiff_calls_rgb_is_colour_unless_it_is_said_otherwise(tmp_path):
+    stack = RNG.integers(0, 255, (3, 9, 8), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack)
+    assert open_image(tmp_path / "a.tif").axes == "cyx"
+    image = open_image(tmp_path / "a.tif", axes="ZYX")
+    assert image.axes == "zyx" and np.array_equal(image.read()[..., 0], stack)
+
+
+def test_pages_of_grey_are_a_stack(tmp_path):
+    stack = RNG.integers(0, 255, (3, 9, 8), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata=None)
+    assert open_image(tmp_path / "a.tif").axes == "zyx"
+
+
+def test_a_picture_of_labels_stays_a_picture(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 8, 3), np.uint8), photometric="rgb")
+    assert open_image(tmp_path / "a.tif", "labels").axes == "yxc"
+
+
+def test_sizes_go_with_the_letters_of_axes(tmp_path):
+    image = Image.of(np.zeros((3, 9, 8), np.uint16), "cyx", geometry=Geometry.plain(2, (0.5, 0.25), "um"))
+    write_image(tmp_path / "a.ome.tif", image)
+    stack = open_image(tmp_path / "a.ome.tif", axes="zyx")
+    assert stack.geometry.scale == (1.0, 0.5, 0.25) and stack.geometry.units == ("pixel", "um", "um")
+
+
+@pytest.mark.parametrize("axes", ["yx", "zzyx", "zxc", "yxz", "abc"])
+def test_axes_that_do_not_fit_are_refused(tmp_path, axes):
+    write_image(tmp_path / "a.tif", Image.of(np.zeros((3, 9, 8), np.uint16), "zyx"))
+    with pytest.raises(InputError, match=rf"a.tif is read as zyx, size \(3, 9, 8\). The axes '{axes}'"):
+        open_image(tmp_path / "a.tif", axes=axes)
+
+
+def test_values_that_are_no_plain_numbers(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 8), np.complex64))
+    with pytest.raises(InputError, match="a.tif holds complex64 values; expected plain numbers"):
+        open_image(tmp_path / "a.tif")
+
+
 def test_big_endian_file(tmp_path):
     data = RNG.integers(0, 60_000, (9, 8)).astype(">u2")
     tifffile.imwrite(tmp_path / "a.tif", data, byteorder=">")

@@ -52,15 +52,85 @@ def test_round_trip_gives_the_same_answers(segmenter, checkpoint):
     assert "my tumour" in [card.name for card in store.models("segmentation")]
 
 
-def test_names_with_dots_and_overwriting(checkpoint):
-    store.save_as(checkpoint.weights, "v1.2")
+def test_names_with_dots(checkpoint):
     store.save_as(checkpoint.weights, "v1.2")
     assert store.find("v1.2").name == "v1.2"
 
 
+def test_a_model_is_replaced_only_where_that_is_said(checkpoint, user_folder):
+    store.save_as(checkpoint.weights, "mine")
+    other = store.write(checkpoint.model_copy(update={"steps": 7}), store.load_tensors(checkpoint), user_folder.parent)
+    with pytest.raises(InputError, match="You have a model named 'mine' already"):
+        store.save_as(other.weights, "mine")
+    assert store.find("mine").steps == 0
+    store.save_as(other.weights, "mine", replace=True)
+    assert store.find("mine").steps == 7
+
+
+def test_a_damaged_model_counts_as_one_of_that_name(checkpoint, user_folder):
+    user_folder.mkdir()
+    (user_folder / "mine.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="already"):
+        store.save_as(checkpoint.weights, "mine")
+
+
+def test_removed_models_leave_the_list_and_can_be_put_back(checkpoint, user_folder):
+    for _ in range(2):
+        store.save_as(checkpoint.weights, "mine")
+        attic = store.remove("mine")
+        with pytest.raises(ModelError, match="no model 'mine'"):
+            store.find("mine")
+    files = ["mine 2.json", "mine 2.safetensors", "mine.json", "mine.safetensors"]
+    assert sorted(path.name for path in attic.iterdir()) == files
+    for name in files[:2]:
+        (attic / name).rename(user_folder / name)
+    assert store.read_weights(store.find("mine 2")) == checkpoint.weights.read_bytes()
+
+
+def test_a_damaged_model_can_be_removed(user_folder):
+    user_folder.mkdir()
+    (user_folder / "mine.json").write_text("no card")
+    assert [path.name for path in store.remove("mine").iterdir()] == ["mine.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("encoder", "came with the package and cannot be removed"),
+        ("nobody", "no model 'nobody' to remove. Your own models: none"),
+        ("../models/encoder", "cannot be a model's name"),
+        ("", "has no name"),
+        ("x" * 300, "cannot be a model's name"),
+    ],
+)
+def test_what_cannot_be_removed(user_folder, name, sentence):
+    with pytest.raises((InputError, ModelError), match=sentence):
+        store.remove(name)
+    assert store.find("encoder").shipped
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_finds_no_model(name):
+    with pytest.raises(ModelError, match="No model was named. Known models: .*encoder"):
+        store.find(name)
+
+
+def test_a_name_longer_than_a_file_name_is_just_unknown():
+    with pytest.raises(ModelError, match="There is no model 'xxx"):
+        store.find("x" * 300)
+
+
+def test_a_folder_that_cannot_hold_models_is_named_ahead(tmp_path):
+    store.check_folder(tmp_path / "not" / "yet" / "there")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"file is no folder\. Choose another"):
+        store.check_folder(tmp_path / "file" / "models")
+
+
 @pytest.mark.parametrize("name", ["", "../evil", "a/b", "x" * 100, "encoder", "scratch", "dot."])
 def test_bad_names(checkpoint, name):
-    with pytest.raises(InputError, match="cannot be a model's name|is taken"):
+    with pytest.raises(InputError, match="cannot be a model's name|is taken|has no name"):
         store.save_as(checkpoint.weights, name)
 
 
@@ -143,7 +213,7 @@ def test_full_disk_leaves_the_old_model(checkpoint, user_folder):
     kept = store.save_as(checkpoint.weights, "mine")
     before = kept.weights.read_bytes()
     with full_disk(), pytest.raises(StorageError, match="cannot be written to"):
-        store.save_as(checkpoint.weights, "mine")
+        store.save_as(checkpoint.weights, "mine", replace=True)
     assert kept.weights.read_bytes() == before
     assert sorted(path.name for path in user_folder.iterdir()) == ["mine.json", "mine.safetensors"]
 

@@ -7,6 +7,7 @@ only when it is called, so that `medseg --help` stays quick and torch stays out 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,7 +20,7 @@ COMMANDS = {
     "demo": "open the viewer with a sample and the Teach panel",
     "scribbles": "Teach: segment an image from a few strokes, and keep the model",
     "apply": "segment other images with a model",
-    "models": "list the models, or show one",
+    "models": "list the models, show one or remove one",
     "train": "train a model on a folder of images",
 }
 """Name of the command (and of its module) and what it does."""
@@ -38,6 +39,7 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected failure is one line on stderr and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _print_any_name()
     try:
         parser = _parser(given[0] if given else "")
         if not given:
@@ -48,11 +50,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MedsegError as error:
         sys.stderr.write(f"medseg: {error}\n")
         return FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("medseg: stopped; nothing was written.\n")
+    except OSError as error:
+        sys.stderr.write(f"medseg: {_of_the_system(error)}\n")
+        return FAILED
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"medseg: stopped; {str(stop) or 'nothing was written'}.\n")
         return STOPPED
     sys.stdout.write(text + "\n" if text else "")
     return 0
+
+
+def _print_any_name() -> None:
+    """A file name that the terminal's encoding cannot show is printed in escapes instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _of_the_system(error: OSError) -> str:
+    """A sentence for what only the system can say, such as a lack of rights on the way to a file."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}. Check the path and its rights." if error.filename else f"{reason}."
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -6,17 +6,19 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_medseg.core.errors import InputError
-from napari_medseg.core.params import Params, ParamSpec, specs
+from napari_medseg.core.params import Params, ParamSpec, limits_text, number_text, specs
+
+P = TypeVar("P", bound=Params)
 
 
 def add_options(parser: argparse.ArgumentParser, params: type[Params]) -> None:
     """Add one option for each parameter; what is folded in the form comes in a group of its own."""
     shown, folded = parser.add_argument_group("parameters"), parser.add_argument_group("more parameters")
     for spec in specs(params):
-        _add(folded if spec.folded else shown, spec)
+        _add(folded if spec.folded else shown, spec, needed=spec.name in _needed(params))
     parser.add_argument(
         "--params",
         metavar="FILE",
@@ -25,29 +27,44 @@ def add_options(parser: argparse.ArgumentParser, params: type[Params]) -> None:
     )
 
 
-def from_options(params: type[Params], args: argparse.Namespace) -> Params:
+def from_options(params: type[P], args: argparse.Namespace) -> P:
     """Build the tool's parameters; ``Params`` itself checks them and words the complaint."""
     given = {spec.name: getattr(args, spec.name) for spec in specs(params) if hasattr(args, spec.name)}
-    return params.from_user({**_from_file(args.params), **given})
+    values = {**_from_file(args.params), **given}
+    for name, help_text in _needed(params).items():
+        if name not in values:
+            raise InputError(f"{_option(name)} is missing. {help_text}")
+    return params.from_user(values)
 
 
-def _add(group: Any, spec: ParamSpec) -> None:
-    settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(spec)}
+def _needed(params: type[Params]) -> dict[str, str]:
+    """The parameters without a default, and what they are."""
+    return {name: info.description or "" for name, info in params.model_fields.items() if info.is_required()}
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _add(group: Any, spec: ParamSpec, *, needed: bool) -> None:
+    settings: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(spec, needed=needed)}
     if spec.kind is bool:
         settings["action"] = argparse.BooleanOptionalAction
     elif spec.kind is dict:
-        settings |= {"action": _Pairs, "nargs": "+", "metavar": "KEY=VALUE"}
+        settings |= {"action": _Pairs, "metavar": "1=A,2=B"}
     elif spec.kind in (list, tuple):
-        settings |= {"nargs": "+", "metavar": spec.name.upper()}
+        settings |= {"type": _words, "metavar": "A,B"}
     else:
         settings |= {"choices": spec.choices or None, "metavar": None if spec.choices else spec.name.upper()}
-    group.add_argument(f"--{spec.name.replace('_', '-')}", dest=spec.name, **settings)
+    group.add_argument(_option(spec.name), dest=spec.name, **settings)
 
 
-def _help(spec: ParamSpec) -> str:
-    facts = [] if spec.default in (None, "", {}) else [f"default {_plain(spec.default)}"]
-    facts += [f"{_plain(spec.low)} to {_plain(spec.high)}"] if spec.low is not None and spec.high is not None else []
+def _help(spec: ParamSpec, *, needed: bool) -> str:
+    facts = ["required"] if needed else []
+    facts += [f"default {_plain(spec.default)}"] if spec.default not in (None, "", {}) else []
+    facts += [limits] if (limits := limits_text(spec.low, spec.high)) else []
     facts += [spec.unit] if spec.unit else []
+    facts += ["or A,B in the order of the labels"] if spec.kind is dict else []
     text = f"{spec.help} ({'; '.join(facts)})" if facts else spec.help
     return text.replace("%", "%%")
 
@@ -55,8 +72,7 @@ def _help(spec: ParamSpec) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value)
+    return number_text(value, grouped=False) if isinstance(value, int | float) else str(value)
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:
@@ -64,15 +80,25 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"--params {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise InputError(f"--params {path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"--params {path} is no JSON file: {error}.") from error
     if not isinstance(content, dict):
         raise InputError(f"--params {path} holds no parameters; expected a JSON object of names and values.")
     return content
 
 
+def _words(text: str) -> list[str]:
+    """The words between the commas."""
+    return [word.strip() for word in text.split(",")]
+
+
 class _Pairs(argparse.Action):
-    """Reads 1=tumour 2=rest into a dictionary."""
+    """Reads 1=tumour,2=rest, or tumour,rest in the order of the labels, into a dictionary.
+
+    The words stand in one argument, so that the option cannot swallow the images after it; given again, it goes on.
+    """
 
     def __call__(
         self,
@@ -81,9 +107,20 @@ class _Pairs(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Store the pairs; complain about a word without an equals sign."""
-        words = [values] if isinstance(values, str) else list(values or ())
-        if wrong := [word for word in words if "=" not in word]:
-            parser.error(f"{option_string}: {wrong[0]!r} is no KEY=VALUE pair, such as 1=tumour")
-        pairs = (word.split("=", 1) for word in words)
-        setattr(namespace, self.dest, {key.strip(): value.strip() for key, value in pairs})
+        """Store the pairs; complain about what is none."""
+        before: dict[str, str] = getattr(namespace, self.dest, {})
+        words = _words(str(values))
+        if len({"=" in word for word in words}) > 1:
+            parser.error(f"{option_string} {values}: number all of them, as in 1=A,2=B, or none, as in A,B")
+        pairs = [word.split("=", 1) for word in words] if "=" in words[0] else _numbered(words, len(before) + 1)
+        found = [(key.strip(), value.strip()) for key, value in pairs]
+        keys = [*before, *(key for key, _ in found)]
+        if not all(key and value for key, value in found):
+            parser.error(f"{option_string} {values}: something is missing around a comma or an equals sign")
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            parser.error(f"{option_string} {values}: {twice[0]} is given twice")
+        setattr(namespace, self.dest, before | dict(found))
+
+
+def _numbered(words: list[str], first: int) -> list[list[str]]:
+    return [[str(number), word] for number, word in enumerate(words, start=first)]

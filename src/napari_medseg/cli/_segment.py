@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +25,7 @@ LAYERS = {"prediction": ("labels", np.uint8), "entropy": ("probability", np.floa
 """Kind and type of each result layer that a segmenting tool yields."""
 
 
-def segment(tool: str, job: Job, outputs: Mapping[str, Path], memory: Memory | None = None) -> Result:
+def segment(tool: str, job: Job, outputs: Mapping[str, Path], shown: Console, memory: Memory | None = None) -> Result:
     """Run ``tool`` and write the layers named in ``outputs``; nothing is written unless the run succeeds.
 
     Parameters
@@ -33,8 +35,11 @@ def segment(tool: str, job: Job, outputs: Mapping[str, Path], memory: Memory | N
     """
     image = job.images["image"]
     scratch = _scratch_folder(next(iter(outputs.values())).parent)
-    with scratch as folder, Console() as console:
+    with scratch as folder, shown as console:
         canvases = {layer: _canvas(image, layer, folder) for layer in outputs}
+        results = {layer: _result(image, layer, canvas) for layer, canvas in canvases.items()}
+        for layer, path in outputs.items():
+            io.check_writable(path, results[layer])
 
         def on_event(event: Event) -> None:
             if isinstance(event, Tile) and event.layer in canvases:
@@ -43,18 +48,34 @@ def segment(tool: str, job: Job, outputs: Mapping[str, Path], memory: Memory | N
 
         result = run_inline(tool, job, on_event, memory)
         for layer, path in outputs.items():
-            io.write_image(path, image.derive(canvases[layer], LAYERS[layer][0], f"{image.name} {layer}"))
+            io.write_image(path, results[layer])
     return result
+
+
+def _result(image: Image, layer: str, canvas: Any) -> Image:
+    return image.derive(canvas, LAYERS[layer][0], f"{image.name} {layer}")
 
 
 def check_outputs(outputs: Mapping[str, Path], inputs: list[Path]) -> None:
     """Complain ahead of a long run: about a missing folder, an unknown format, a file that is named twice."""
-    taken = {path.resolve(): path for path in inputs}
+    taken = {os.path.realpath(path) for path in inputs}
     for path in outputs.values():
         io.check_writable(path)
-        if path.resolve() in taken:
+        place = os.path.realpath(path)
+        if place in taken:
             raise InputError(f"{path} is named twice; the result needs a file of its own. Choose another name.")
-        taken[path.resolve()] = path
+        taken.add(place)
+
+
+def add_axes(parser: argparse.ArgumentParser) -> None:
+    """Add --axes."""
+    parser.add_argument(
+        "--axes",
+        default="",
+        metavar="AXES",
+        help="what the axes of the image are, a letter each of t, z, y, x and c (channel), where the file does not say "
+        "or is wrong: zyx for a stack that is taken for the channels of one picture",
+    )
 
 
 def _scratch_folder(parent: Path) -> tempfile.TemporaryDirectory[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from napari_medseg.core.errors import MedsegError
@@ -18,10 +19,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--play", action="store_true", help="play the loop by itself, as is done where there is no screen"
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="training time when it plays by itself (20)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=20.0, metavar="S", help="training time when it plays by itself (20)"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("demo-output"), help="folder of what it writes then (demo-output)"
     )
+
+
+def _seconds(text: str) -> float:
+    """Read a time; the panel takes 1 s to a day."""
+    with suppress(ValueError):
+        if 1 <= float(text) <= 86400:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no training time; give 1 to 86400 seconds")
 
 
 def run(args: argparse.Namespace) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from napari_medseg import tools
-from napari_medseg.cli import _params
-from napari_medseg.cli._console import Console
+from napari_medseg.cli import _console, _params
 from napari_medseg.core.job import Job
 
 TRAINERS = {
@@ -20,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     trainers = parser.add_subparsers(dest="trainer", metavar="WHAT", title="what to train", required=True)
     for name, sentence in TRAINERS.items():
         trainer = trainers.add_parser(name, help=sentence, description=f"Train {sentence}.", allow_abbrev=False)
+        _console.add_option(trainer)
         _params.add_options(trainer, tools.load(name).Params)
 
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> str:
     from napari_medseg.run.inline import run_inline
 
     params = _params.from_options(tools.load(args.trainer).Params, args)
-    with Console() as console:
+    with _console.Console(quiet=args.quiet) as console:
         result = run_inline(args.trainer, Job(images={}, params=params), on_event=console.show)
     model = result.values.get("model")
     return f"{result.summary}\nModel: {model}" if model else result.summary

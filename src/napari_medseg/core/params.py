@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from napari_medseg.core.errors import InputError
+
+LONGEST_SHOWN = 60
+"""A complaint shows no more than this of what was given."""
 
 
 class Params(BaseModel):
@@ -71,14 +78,36 @@ class ParamSpec:
 
 
 def specs(params: type[Params]) -> list[ParamSpec]:
-    """Describe the parameters of a tool in the order of their declaration."""
-    return [_spec(name, info) for name, info in params.model_fields.items()]
+    """Describe the parameters of a tool in the order of their declaration; those of a base come last."""
+    names = sorted(params.model_fields, key=lambda name: _depth(params, name))
+    return [_spec(name, params.model_fields[name]) for name in names]
+
+
+def _depth(params: type[Params], name: str) -> int:
+    """How many classes above ``params`` the parameter is declared."""
+    return next(depth for depth, kind in enumerate(params.__mro__) if name in inspect.get_annotations(kind))
+
+
+def number_text(value: float, *, grouped: bool = True) -> str:
+    """A number as a person writes it: no exponent, no trailing zeros, six digits of a fraction."""
+    if float(value).is_integer():
+        return f"{int(value):,}" if grouped else str(int(value))
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
+
+
+def limits_text(low: float | None, high: float | None) -> str:
+    """The limits in words; empty where there is none."""
+    if low is not None and high is not None:
+        return f"from {number_text(low)} to {number_text(high)}"
+    if low is not None:
+        return f"at least {number_text(low)}"
+    return "" if high is None else f"at most {number_text(high)}"
 
 
 def _spec(name: str, info: FieldInfo) -> ParamSpec:
     kind, choices, optional = _resolve(info.annotation)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    limits = {key: getattr(item, key) for item in info.metadata for key in ("ge", "le") if hasattr(item, key)}
+    limits = _limits(info.metadata)
     return ParamSpec(
         name=name,
         kind=kind,
@@ -107,13 +136,56 @@ def _resolve(annotation: Any) -> tuple[type, tuple[Any, ...], bool]:
     return get_origin(annotation) or annotation, (), optional
 
 
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
+"""How a complaint calls the type of a parameter."""
+
+
 def _sentence(params: type[Params], error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"]) or params.__name__
-        if item["type"] == "extra_forbidden":
-            known = ", ".join(params.model_fields)
-            parts.append(f"{name} is not a parameter here; known are: {known}")
-        else:
-            parts.append(f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
-    return "; ".join(parts) + "."
+    complaints = dict.fromkeys(_complaint(params, item) for item in error.errors())
+    return "; ".join(complaints) + "."
+
+
+def _complaint(params: type[Params], item: ErrorDetails) -> str:
+    """What is wrong with one value: its name, what was given, what it must be."""
+    name = str(item["loc"][0]) if item["loc"] else params.__name__
+    if item["type"] == "extra_forbidden" or name not in params.model_fields:
+        return f"{name} is not a parameter here; known are: {', '.join(params.model_fields)}"
+    wanted = f"{params.model_fields[name].title or name} must be {_wanted(params, name)}"
+    if item["type"] == "missing":
+        return f"{name} is missing: {wanted}"
+    if item["type"] == "value_error":
+        wanted = str(item.get("ctx", {}).get("error", item["msg"]))
+    given = repr(item["input"])
+    shown = given if len(given) <= LONGEST_SHOWN else f"{given[:LONGEST_SHOWN]} ..."
+    return f"{name} = {shown} does not fit: {wanted}"
+
+
+def _wanted(params: type[Params], name: str) -> str:
+    """What a value may be, in words."""
+    info = params.model_fields[name]
+    spec = _spec(name, info)
+    if spec.choices:
+        text = " or ".join(map(repr, spec.choices))
+    elif spec.kind is dict:
+        text = f"pairs of {' and '.join(map(_word, get_args(info.annotation)))}"
+    else:
+        text = " ".join(filter(None, [_word(spec.kind), limits_text(spec.low, spec.high), spec.unit]))
+    return f"{text}, or nothing" if spec.optional else text
+
+
+def _word(kind: Any) -> str:
+    plain, *facts = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    limits = _limits(fact for info in facts if isinstance(info, FieldInfo) for fact in info.metadata)
+    text = _WORDS.get(plain) or f"a {getattr(plain, '__name__', plain)}"
+    return f"{text} {limits_text(limits.get('ge'), limits.get('le'))}".rstrip()
+
+
+def _limits(facts: Iterable[Any]) -> dict[str, float]:
+    """The inclusive limits among what is known of a value."""
+    return {key: getattr(fact, key) for fact in facts for key in ("ge", "le") if hasattr(fact, key)}

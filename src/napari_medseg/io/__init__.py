@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from napari_medseg.core import axes as axes_
 from napari_medseg.core.errors import InputError
-from napari_medseg.core.image import Image, Kind
+from napari_medseg.core.image import Geometry, Image, Kind
 from napari_medseg.io import nifti, omezarr, raster, tiff
 
 Function = TypeVar("Function")
@@ -26,6 +29,12 @@ _WRITERS: tuple[tuple[tuple[str, ...], Writer], ...] = (
     ((".png",), raster.write_png),
     (nifti.SUFFIXES, nifti.write_nifti),
 )
+_CHECKS: dict[Writer, Callable[[Image, str], None]] = {
+    raster.write_png: raster.check_png,
+    nifti.write_nifti: nifti.check_nifti,
+}
+"""What complains, without reading a pixel, about an image that a format does not hold."""
+
 _MARKS: tuple[tuple[bytes, Reader], ...] = (
     (b"II*\0", tiff.open_tiff),
     (b"MM\0*", tiff.open_tiff),
@@ -37,7 +46,7 @@ _MARKS: tuple[tuple[bytes, Reader], ...] = (
 """First bytes of the formats that have such; they count more than the suffix."""
 
 
-def open_image(path: str | Path, kind: Kind = "raw") -> Image:
+def open_image(path: str | Path, kind: Kind = "raw", axes: str = "") -> Image:
     """Open an image file or an OME-Zarr folder; large ones are read when they are indexed.
 
     Parameters
@@ -45,19 +54,72 @@ def open_image(path: str | Path, kind: Kind = "raw") -> Image:
     path
         TIFF, OME-TIFF, OME-Zarr, PNG, JPEG, or NIfTI.
     kind
-        What the values mean, where the file does not say: "labels" for a label map.
+        What the values mean, where the file does not say: "labels" for a label map. Labels have no channels: what
+        a file calls channels, and keeps ahead of y and x, is a stack there.
+    axes
+        A letter for each axis, such as "zyx", instead of what the file says.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist. Check the name and the folder.")
-    return _reader(path)(path, kind)
+    _check_there(path)
+    image = _reader(path)(path, kind)
+    if image.dtype.kind not in "buif":
+        raise InputError(f"{path.name} holds {image.dtype} values; expected plain numbers.")
+    image = replace(image, name=image.name.encode(errors="replace").decode())
+    if axes:
+        return _named(image, axes.lower(), path.name)
+    return _named(image, _stacked(image.axes), path.name) if kind == "labels" else image
+
+
+def _check_there(path: Path) -> None:
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}. Check its name and rights.") from error
+    if not there:
+        raise InputError(_file_above(path) or f"{path} does not exist. Check the name and the folder.")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is neither a file nor a folder; expected an image file or an OME-Zarr folder.")
+
+
+def _file_above(path: Path) -> str:
+    """A sentence about a file that stands where the path needs a folder."""
+    above = next((parent for parent in path.parents if os.path.lexists(parent)), None)
+    if above is None or above.is_dir():
+        return ""
+    return f"There can be no {path}: {above} is a file, not a folder."
+
+
+def _named(image: Image, axes: str, name: str) -> Image:
+    """The same pixels with other letters for their axes; sizes go with the letters, and a new one counts pixels."""
+    if axes == image.axes:
+        return image
+    try:
+        axes_.check(axes, len(image.axes))
+    except InputError as error:
+        raise InputError(f"{name} is read as {image.axes}, size {image.levels[0].shape}. {error}") from error
+    old = image.geometry
+    if any(matrix is not None for matrix in (old.rotate, old.shear, old.affine)):
+        raise InputError(f"{name} says how its axes {image.axes} lie in space; they cannot be called {axes}.")
+    place = [image.spatial_axes.find(letter) for letter in axes_.spatial(axes)]
+    geometry = Geometry(
+        tuple(old.scale[i] if i >= 0 else 1.0 for i in place),
+        tuple(old.units[i] if i >= 0 else "pixel" for i in place),
+        tuple(old.translate[i] if i >= 0 else 0.0 for i in place),
+    )
+    return replace(image, axes=axes, geometry=geometry)
+
+
+def _stacked(axes: str) -> str:
+    """The axes with channels that come ahead of y and x taken for a stack, where there is a letter left."""
+    free = [letter for letter in "zt" if letter not in axes]
+    return axes.replace("c", free[0]) if free and not axes.endswith("c") else axes
 
 
 def _reader(path: Path) -> Reader:
     if path.is_dir():
         if omezarr.is_zarr(path):
             return omezarr.open_omezarr
-        raise InputError(f"{path.name} is a folder; expected an image file or an OME-Zarr folder.")
+        raise InputError(f"{path} is a folder; expected an image file or an OME-Zarr folder.")
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -72,16 +134,31 @@ def _reader(path: Path) -> Reader:
 def write_image(path: str | Path, image: Image) -> Path:
     """Write level 0 of an image in the format that the suffix names, with a pyramid where the format has one."""
     path = Path(path)
-    check_writable(path)
+    check_writable(path, image)
     _by_suffix(path, _WRITERS, "cannot be written")(path, image)
     return path
 
 
-def check_writable(path: Path) -> None:
-    """Complain, ahead of a long run, about a format that cannot be written or a folder that is not there."""
-    _by_suffix(path, _WRITERS, "cannot be written")
+def check_writable(path: Path, image: Image | None = None) -> None:
+    """Complain, ahead of a long run, about what cannot be written.
+
+    That is an unknown format, a folder that is not there, a folder in the place of the file and, where ``image`` is
+    given, pixels that the format does not hold.
+    """
+    writer = _by_suffix(path, _WRITERS, "cannot be written")
     if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist. Make it, or choose another.")
+        raise InputError(_file_above(path) or f"The folder {path.parent} does not exist. Make it, or choose another.")
+    if writer is omezarr.write_omezarr and path.exists() and not omezarr.is_zarr(path):
+        raise InputError(f"{path} exists and is no zarr folder; choose another name.")
+    if writer is not omezarr.write_omezarr and path.is_dir():
+        raise InputError(f"{path} is a folder, and no file takes its place; choose another name.")
+    if image is not None and writer in _CHECKS:
+        _CHECKS[writer](image, path.name)
+
+
+def has_written_suffix(path: Path) -> bool:
+    """Whether the name is that of an image file that can be written."""
+    return path.name.lower().endswith(tuple(suffix for suffixes, _ in _WRITERS for suffix in suffixes))
 
 
 def is_readable(path: Path) -> bool:

@@ -15,6 +15,8 @@ from napari_medseg.io.saving import fresh
 
 SUFFIXES = (".nii", ".nii.gz")
 _LABEL_INTENT = 1002
+LONGEST = 32767
+"""Pixels along an axis; the header counts them in 16 bits."""
 _STORED = "xyztc"
 """Meaning of the axes in the file, first to last."""
 
@@ -101,6 +103,17 @@ def _reordered(affine_xyz: np.ndarray, axes: str) -> np.ndarray:
     there = ["xyz".index(axes[i]) for i in here]
     matrix[np.ix_([*here, -1], [*here, -1])] = affine_xyz[np.ix_([*there, 3], [*there, 3])]
     return matrix
+
+
+def check_nifti(image: Image, name: str) -> None:
+    """Complain, without reading a pixel, about what ``name``, a NIfTI file, does not hold."""
+    _nibabel(name)
+    values.storable(image.dtype)
+    if max(image.levels[0].shape) > LONGEST:
+        raise InputError(
+            f"{image.name} has {' x '.join(map(str, image.shape()))} pixels; NIfTI holds up to {LONGEST} along an "
+            "axis. Save as OME-TIFF or OME-Zarr."
+        )
 
 
 def write_nifti(path: Path, image: Image) -> None:

@@ -180,9 +180,7 @@ def build_pyramid(levels: tuple[Any, ...], axes: str, kind: Kind = "raw", box: B
 
 
 def write_omezarr(path: Path, image: Image) -> None:
-    """Write level 0 as OME-Zarr 0.5 with a pyramid; reads region by region. An older image at ``path`` is replaced."""
-    if path.exists() and not is_zarr(path):
-        raise InputError(f"{path} exists and is no zarr folder; choose another name.")
+    """Write level 0 as OME-Zarr 0.5 with a pyramid; reads region by region. What is at ``path`` is replaced."""
     axes = "".join(letter for letter in ORDER if letter in image.axes)
     place = [image.axes.index(letter) for letter in axes]
     shape = tuple(image.levels[0].shape[i] for i in place)

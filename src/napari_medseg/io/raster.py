@@ -31,6 +31,8 @@ def open_raster(path: Path, kind: Kind = "raw") -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
             with pillow.open(path) as picture:
+                if kind == "labels" and picture.format == "JPEG":
+                    raise InputError(f"{path.name} is a JPEG, which changes labels. Save them as .png or .tif.")
                 array = _deep(path) if _is_deep(path) else _array(picture, kind)
                 size_um = _pixel_size(picture)
     except pillow.DecompressionBombError as error:
@@ -77,7 +79,7 @@ def write_png(path: Path, image: Image) -> None:
     """Write a 2D image of whole numbers: 8 or 16 bits grey, or 8 bits RGB(A)."""
     from PIL import Image as pillow
 
-    array = _writable(image)
+    array = _writable(image, path.name)
     picture = pillow.fromarray(array)
     size_um = image.pixel_size_um()
     options = {} if size_um is None else {"dpi": (25400 / size_um[1], 25400 / size_um[0])}
@@ -85,20 +87,23 @@ def write_png(path: Path, image: Image) -> None:
         picture.save(target, format="PNG", **options)
 
 
-def _writable(image: Image) -> np.ndarray:
+def check_png(image: Image, name: str) -> None:
+    """Complain about what ``name``, a PNG, does not hold; no pixel is read."""
     if len(image.spatial_axes) != 2:
         raise InputError(f"{image.name} has the axes {image.axes}; PNG holds y and x only. {_INSTEAD}")
-    array = image.read()
-    if array.dtype.kind not in "bui":
-        raise InputError(f"{image.name} has {array.dtype} values; PNG holds whole numbers. {_INSTEAD}")
-    if array.shape[-1] == 1:
-        return _grey(array[..., 0], image.name)
-    if array.shape[-1] not in (3, 4) or array.dtype != np.uint8:
+    if image.dtype.kind not in "bui":
+        raise InputError(f"{image.name} has {image.dtype} values; PNG holds whole numbers. {_INSTEAD}")
+    if image.channels > 1 and (image.channels not in (3, 4) or image.dtype != np.uint8):
         raise InputError(
-            f"{image.name} has {array.shape[-1]} channels of {array.dtype}; PNG takes 1 channel, or 3 or 4 of uint8. "
+            f"{image.name} has {image.channels} channels of {image.dtype}; PNG takes 1 channel, or 3 or 4 of uint8. "
             f"{_INSTEAD}"
         )
-    return np.ascontiguousarray(array)
+
+
+def _writable(image: Image, name: str) -> np.ndarray:
+    check_png(image, name)
+    array = image.read()
+    return _grey(array[..., 0], image.name) if array.shape[-1] == 1 else np.ascontiguousarray(array)
 
 
 def _grey(array: np.ndarray, name: str) -> np.ndarray:

@@ -14,8 +14,8 @@ from napari_medseg.core.errors import StorageError
 @contextmanager
 def fresh(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; it takes the place of ``path`` when all went well."""
-    # The suffixes stay, since writers choose the format by them.
-    beside = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    # The suffixes stay, since writers choose the format by them; a long name becomes no longer.
+    beside = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name[-40:]}")
     try:
         yield beside
         _replace(beside, path)
@@ -34,7 +34,7 @@ def _replace(new: Path, old: Path) -> None:
     if not old.is_dir():
         new.replace(old)
         return
-    aside = old.with_name(f".{uuid.uuid4().hex[:8]}-{old.name}")
+    aside = old.with_name(f".{uuid.uuid4().hex[:8]}-{old.name[-40:]}")
     old.rename(aside)
     new.rename(old)
     shutil.rmtree(aside)

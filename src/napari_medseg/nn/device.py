@@ -36,7 +36,8 @@ class Device:
     def describe(self) -> str:
         """One short line for the user."""
         title = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}[self.name]
-        threads = f", {torch.get_num_threads()} threads" if self.name == "cpu" else ""
+        count = torch.get_num_threads()
+        threads = f", {count} thread{'s' if count > 1 else ''}" if self.name == "cpu" else ""
         return f"{title}{threads}, {'bf16' if self.bf16 else 'fp32'}"
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import itertools
 import json
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 SHIPPED = Path(__file__).parent.parent / "models"
+REMOVED = "removed"
+"""Folder, inside the user's, of the models that were removed."""
 
 
 class Card(BaseModel):
@@ -89,14 +93,20 @@ def models(task: str | None = None) -> list[Card]:
 
 def find(name: str | Path) -> Card:
     """The model of this name, or of this file (.safetensors or .json)."""
+    if not str(name).strip():
+        raise ModelError(f"No model was named. Known models: {_known()}.")
     path = Path(name)
     if path.suffix in (".safetensors", ".json"):
         return read_card(path.with_suffix(".json"))
     for folder in (user_folder(), SHIPPED):
-        if (folder / f"{name}.json").exists():
-            return read_card(folder / f"{name}.json")
-    known = ", ".join(card.name for card in models()) or "none"
-    raise ModelError(f"There is no model {str(name)!r}. Known models: {known}.")
+        with contextlib.suppress(OSError):
+            if (folder / f"{name}.json").is_file():
+                return read_card(folder / f"{name}.json")
+    raise ModelError(f"There is no model {str(name)!r}. Known models: {_known()}.")
+
+
+def _known() -> str:
+    return ", ".join(card.name for card in models()) or "none"
 
 
 def read_card(path: Path) -> Card:
@@ -125,7 +135,7 @@ def read_weights(card: Card) -> bytes:
     try:
         content = card.weights.read_bytes()
     except OSError as error:
-        raise ModelError(f"The weights of model {card.name!r} cannot be read: {error}.") from error
+        raise ModelError(f"The weights of model {card.name!r} cannot be read: {error.strerror or error}.") from error
     if card.sha256 and hashlib.sha256(content).hexdigest() != card.sha256:
         raise ModelError(
             f"{card.weights} does not match its card (sha256); the file is damaged. Save or copy it again."
@@ -153,22 +163,80 @@ def write(card: Card, tensors: dict[str, torch.Tensor], folder: Path) -> Card:
     return stamped
 
 
-def check_name(name: str) -> None:
-    """Complain about a name that the user's own model cannot have."""
+def check_pattern(name: str) -> None:
+    """Complain about a name that no model can have."""
+    if not name.strip():
+        raise InputError("The model has no name. Give it one, such as 'tumour 1'.")
     if not re.fullmatch(r"[\w][\w .()+-]{0,79}", name) or name.endswith((".", " ")):
         raise InputError(f"{name!r} cannot be a model's name; use letters, digits, spaces, and . _ - + ( ) only.")
+
+
+def check_name(name: str) -> None:
+    """Complain about a name that the user's own model cannot have."""
+    check_pattern(name)
     if name in ("scratch", "encoder") or (SHIPPED / f"{name}.json").exists():
         raise InputError(f"The name {name!r} is taken by a shipped model; choose another.")
 
 
-def save_as(checkpoint: str | Path, name: str) -> Card:
-    """Keep a checkpoint in the user's folder under ``name``; an existing model of that name is replaced."""
+def own(name: str) -> bool:
+    """Whether the user has a model of this name, a damaged one included."""
+    return any(os.path.lexists(path) for path in _files(user_folder(), name))
+
+
+def save_as(checkpoint: str | Path, name: str, *, replace: bool = False) -> Card:
+    """Keep a checkpoint in the user's folder under ``name``; ``replace`` allows it to take an older one's place."""
     check_name(name)
+    if own(name) and not replace:
+        raise InputError(f"You have a model named {name!r} already. Choose another name, or replace it.")
     card = find(checkpoint)
     content = read_weights(card)
     kept = card.model_copy(update={"name": name, "folder": user_folder()})
     _write_both(kept, content)
     return kept
+
+
+def remove(name: str) -> Path:
+    """Move one of the user's own models out of the list, into the folder ``removed`` there; nothing is deleted.
+
+    Returns
+    -------
+    the folder that it lies in now
+    """
+    check_pattern(name)
+    if not own(name):
+        if (SHIPPED / f"{name}.json").exists():
+            raise InputError(f"The model {name!r} came with the package and cannot be removed.")
+        yours = ", ".join(card.name for card in models() if not card.shipped) or "none"
+        raise ModelError(f"You have no model {name!r} to remove. Your own models: {yours}.")
+    attic = user_folder() / REMOVED
+    free = next(n for n in _numbered(name) if not any(os.path.lexists(path) for path in _files(attic, n)))
+    try:
+        attic.mkdir(exist_ok=True)
+        for old, new in zip(_files(user_folder(), name), _files(attic, free), strict=True):
+            if old.exists():
+                old.replace(new)
+    except OSError as error:
+        raise StorageError(f"The model {name!r} cannot be moved to {attic}: {error.strerror or error}.") from error
+    return attic
+
+
+def check_folder(folder: Path) -> None:
+    """Complain, ahead of a long run, about a folder that no model can be written to; nothing is made."""
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path())
+    if not there.is_dir():
+        raise StorageError(f"No model can be written to {folder}: {there} is no folder. Choose another.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(f"No model can be written to {folder}: {there} may not be written to. Choose another.")
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.json", folder / f"{name}.safetensors"
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, then "name 2", "name 3" and so on."""
+    yield name
+    yield from (f"{name} {number}" for number in itertools.count(2))
 
 
 def _write_both(card: Card, content: bytes) -> None:

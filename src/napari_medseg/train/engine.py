@@ -21,6 +21,9 @@ from napari_medseg.nn.device import thread_choices
 from napari_medseg.train.batches import Batch
 from napari_medseg.train.strategies.base import Strategy
 
+VALIDATION = "validation dice"
+"""Name of the curve of scores."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -166,7 +169,7 @@ class Fit:
             progress.since_best += 1
             if self.schedule.patience and progress.since_best >= self.schedule.patience:
                 progress.halvings, progress.since_best = progress.halvings + 1, 0
-        yield self._point("validation dice", value)
+        yield self._point(VALIDATION, value)
 
     def _set_rate(self) -> None:
         warm = min(1.0, (self.progress.step + 1) / max(1, self.schedule.warmup))

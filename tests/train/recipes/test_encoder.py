@@ -79,3 +79,16 @@ def test_damage_changes_the_picture_but_not_the_target(data):
 def test_wrong_folder(tmp_path):
     with pytest.raises(InputError, match="does not hold nuclei/DSB2018_color"):
         encoder.pictures(tmp_path)
+
+
+def test_a_set_with_missing_pictures_is_named(data):
+    for path in (data / "nuclei/DSB2018_color/b/images").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"There is no picture in .*DSB2018_color/b/images"):
+        encoder.pictures(data)
+
+
+def test_a_part_of_the_sets_is_not_enough(data):
+    (data / "nuclei/BreCaHAD/images/x.jpg").unlink()
+    with pytest.raises(InputError, match="holds a part of the shared data sets only"):
+        encoder.pictures(data)

@@ -92,17 +92,23 @@ def pictures(data: Path) -> list[list[Sample]]:
     tissue = [data / f"he_tissue/OCDC_tumor/images/1009009_{tile}.jpg" for tile in TUMOUR_TILES]
     tissue += sorted((data / "digital_staining/OSCC_HE_400x_unlabelled").glob("*.jpg"))
     kidney = [data / f"kidney_glomeruli/aidpath_hubmapext/images/{tile}.png" for tile in GLOMERULI_TILES]
-    return [
+    groups = [
         [_nuclei(folder) for folder in colour],
         [_nuclei(folder) for folder in sorted((data / "nuclei/DSB2018_fluo").iterdir())],
         [Sample(_rgb(path), None) for path in tissue],
         [Sample(_rgb(path), None) for path in kidney],
         [Sample(_rgb(path), None) for path in sorted((data / "nuclei/BreCaHAD/images").glob("*.jpg"))],
     ]
+    if not all(groups):
+        raise InputError(f"{data} holds a part of the shared data sets only; give the folder of the whole.")
+    return groups
 
 
 def _nuclei(folder: Path) -> Sample:
-    image = _rgb(next((folder / "images").glob("*.png")))
+    picture = next((folder / "images").glob("*.png"), None)
+    if picture is None:
+        raise InputError(f"There is no picture in {folder / 'images'}; copy the data set again.")
+    image = _rgb(picture)
     masks = [np.asarray(Picture.open(path).convert("L")) > 127 for path in (folder / "masks").glob("*.png")]
     return Sample(image, np.where(np.any(masks, axis=0), 2, 1).astype(np.uint8))
 
