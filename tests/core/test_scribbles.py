@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Geometry, Image
-from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out
+from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out, why_unchecked
 
 
 def labels_image(array, **kwargs):
@@ -40,8 +40,14 @@ def test_scribbles_of_another_place():
         check_fit(Image.of(np.zeros((4, 5))), shifted)
 
 
+def test_a_picture_of_strokes_is_no_scribbles():
+    picture = Image.of(np.zeros((4, 5, 3), np.uint8), "yxc", kind="labels", name="strokes")
+    with pytest.raises(InputError, match=r"'strokes' are a picture with 3 colour channels; .* Save the Labels layer"):
+        check_fit(Image.of(np.zeros((4, 5))), picture)
+
+
 def test_scribbles_must_be_whole_numbers():
-    with pytest.raises(InputError, match="hold float64 values; a Labels layer of whole numbers"):
+    with pytest.raises(InputError, match="hold float64 values; labels of whole numbers are needed"):
         check_fit(Image.of(np.zeros((4, 5))), labels_image(np.zeros((4, 5))))
 
 
@@ -83,7 +89,7 @@ def test_whole_strokes_are_held_out_of_a_class_with_many():
         array[2:4, 6 * i : 6 * i + 4] = 1
     array[10, :40] = 2
     points = points_of(array)
-    held = hold_out(points, 0.2, np.random.default_rng(0))
+    held = hold_out(points, 0.2, np.random.default_rng(0)).mask
     ones = points.index[held & (points.label == 1)]
     assert len(ones) == 16
     assert len({x // 6 for x in ones[:, 1]}) == 2
@@ -93,7 +99,7 @@ def test_the_end_of_a_single_stroke_is_held_out():
     array = np.zeros((20, 60), int)
     array[5, 10:50], array[15, 10:50] = 1, 2
     points = points_of(array)
-    held = hold_out(points, 0.25, np.random.default_rng(0))
+    held = hold_out(points, 0.25, np.random.default_rng(0)).mask
     for label in (1, 2):
         x = points.index[held & (points.label == label), 1]
         assert sorted(x) in (list(range(10, 20)), list(range(40, 50)))
@@ -110,10 +116,58 @@ def test_every_class_is_in_both_parts(seed, count):
     points = points_of(array)
     if min(points.counts().get(k, 0) for k in (1, 2, 3)) < 10:
         return
-    held = hold_out(points, 0.15, rng)
+    held = hold_out(points, 0.15, rng).mask
     for label in (1, 2, 3):
         inside = held[points.label == label]
         assert inside.any() and not inside.all()
+
+
+def rows_of_strokes(*counts, length=40):
+    """Class 1, 2, ... with that many strokes, one pixel high, all ``length`` long."""
+    array = np.zeros((2 * sum(counts), length), int)
+    array[::2] = np.repeat(np.arange(1, len(counts) + 1), counts)[:, None]
+    return array
+
+
+def said(array, names=None):
+    points = points_of(array)
+    held = hold_out(points, 0.15, np.random.default_rng(0))
+    return held, why_unchecked(points, held, sorted(points.counts()), names or {})
+
+
+@pytest.mark.parametrize(("counts", "whole", "why"), [
+    ((1, 1), False, "too few strokes to check: paint at least 8 of each class"),
+    ((3, 9), False, "too few strokes to check: paint at least 8 of tumour"),
+    ((4, 4), True, "too few strokes to check: paint at least 8 of each class"),
+    ((7, 9, 7), True, "too few strokes to check: paint at least 8 of tumour and class 3"),
+    ((7, 7, 7, 8), True, "too few strokes to check: paint at least 8 of tumour, stroma and class 3"),
+    ((8, 8), True, ""),
+])  # fmt: skip
+def test_a_figure_needs_strokes_of_each_class(counts, whole, why):
+    held, sentence = said(rows_of_strokes(*counts), {1: "tumour", 2: "stroma"})
+    assert dict(held.strokes) == dict(enumerate(counts, start=1))
+    assert held.whole(held.strokes) is whole
+    assert sentence == why
+
+
+def test_where_a_figure_is_given_two_strokes_of_each_class_are_held_out():
+    held, _ = said(array := rows_of_strokes(8, 8))
+    points = points_of(array)
+    for label in (1, 2):
+        assert len(np.unique(points.index[held.mask & (points.label == label), 0])) == 2
+
+
+def test_a_figure_needs_pixels():
+    assert said(rows_of_strokes(8, 8, length=14))[1] == (
+        "too short strokes to check: paint longer ones of class 1 and class 2"
+    )
+
+
+def test_a_class_in_dense_patches_only_is_not_checked():
+    points = points_of(rows_of_strokes(8, 8))
+    held = hold_out(points, 0.15, np.random.default_rng(0))
+    assert why_unchecked(points, held, [1, 2, 3], {}) == "too few strokes to check: paint at least 8 of class 3"
+    assert not held.whole([1, 2, 3])
 
 
 def test_take_keeps_index_and_label_together():

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_medseg.core.errors import InputError
-from napari_medseg.core.events import Draft, Progress, Scalar, Tile
+from napari_medseg.core.events import Draft, Note, Progress, Scalar, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
 from napari_medseg.nn import store
@@ -26,9 +27,9 @@ def two_textures(side=160, seed=0):
     return image.clip(0, 255).astype(np.uint8), truth
 
 
-def strokes_on(truth):
+def strokes_on(truth, apart=30):
     scribbles = np.zeros_like(truth)
-    for y in range(10, truth.shape[0] - 10, 30):
+    for y in range(10, truth.shape[0] - 10, apart):
         scribbles[y : y + 3, 10:40] = truth[y, 20]
         scribbles[y : y + 3, -40:-10] = truth[y, -20]
     return scribbles
@@ -64,8 +65,42 @@ def test_learns_two_textures_from_a_few_strokes():
     entropy = drawn(events, "entropy", truth.shape, np.float32)
     assert entropy.min() >= 0 and entropy.max() <= 1
     assert result.values["steps"] == 30 and result.values["classes"] == {1: "class 1", 2: "class 2"}
-    assert {e.name for e in events if isinstance(e, Scalar)} == {"loss", "validation dice"}
     assert any(isinstance(e, Progress) for e in events)
+
+
+def test_enough_strokes_give_a_figure():
+    image, truth = two_textures()
+    events = []
+    result = run_inline("scribbles", job(image, strokes_on(truth, apart=15)), events.append)
+    assert {event.name for event in events if isinstance(event, Scalar)} == {"loss", "validation dice"}
+    assert not any(isinstance(event, Note) for event in events)
+    assert result.summary.endswith(f"; Dice on held-out strokes {result.values['dice']:.2f}")
+    assert list(store.find(result.values["model"]).figures) == ["dice on held-out strokes"]
+
+
+@pytest.mark.parametrize("apart", [100, 30], ids=["ends of strokes", "whole strokes"])
+def test_a_few_strokes_give_no_figure(apart):
+    image, truth = two_textures()
+    events = []
+    result = run_inline("scribbles", job(image, strokes_on(truth, apart)), events.append)
+    why = "too few strokes to check: paint at least 8 of each class"
+    assert [event.message for event in events if isinstance(event, Note)] == [f"{why.capitalize()}."]
+    assert {event.name for event in events if isinstance(event, Scalar)} == {"loss"}
+    assert result.summary.endswith(f"; {why}")
+    assert "dice" not in result.values and not store.find(result.values["model"]).figures
+
+
+@pytest.mark.parametrize(("apart", "comparable"), [(100, False), (30, True)])
+def test_only_whole_strokes_choose_the_checkpoint(apart, comparable):
+    image, truth = two_textures()
+    memory = {}
+    run_inline("scribbles", job(image, strokes_on(truth, apart)), memory=memory)
+    fit = memory["scribbles.fit"][1]
+    assert (fit.score is not None) == comparable
+    assert (fit.progress.best_score >= 0) == comparable
+    if not comparable:
+        last = fit.averaged.state_dict()
+        assert all(torch.equal(tensor, last[name]) for name, tensor in fit.best.items())
 
 
 def test_the_instant_answer_comes_before_training_and_only_in_view():
@@ -81,12 +116,44 @@ def test_the_instant_answer_comes_before_training_and_only_in_view():
     assert (tiles[0].data[scribbled] == truth[:512, :512][scribbled]).mean() > 0.95
 
 
+def covers(tile, place):
+    return all(o <= at < o + n for o, n, at in zip(tile.offset, tile.data.shape, place, strict=True))
+
+
+@pytest.mark.parametrize("axes", ["yxc", "cyx"])
+def test_what_is_in_view_is_predicted_first(axes):
+    image, truth = two_textures(700)
+    image = image if axes == "yxc" else np.moveaxis(image, -1, 0)
+    view, place = ((650, 690), (650, 690)), (670, 670)
+    events = []
+    taught = run_inline("scribbles", job(image, strokes_on(truth, 100), view, axes, steps=1), events.append)
+    assert covers(next(event for event in events if isinstance(event, Tile)), place)
+    params = ApplyParams(model=taught.values["model"], device="cpu")
+    applied = load("apply").run(Job({"image": Image.of(image, axes)}, params, view), {})
+    assert covers(next(event for event in applied if isinstance(event, Tile)), place)
+    applied.close()
+
+
 def test_drafts_can_be_kept_before_the_run_ends():
     image, truth = two_textures()
     driven = load("scribbles").run(job(image, strokes_on(truth), view=((0, 160), (0, 160)), steps=200), {})
     draft = next(event for event in driven if isinstance(event, Draft))
     driven.close()
     assert store.save_as(draft.model, "early").steps == 10
+
+
+def test_without_whole_strokes_to_judge_by_first_pictures_lean_on_the_head_and_the_model_is_even():
+    image, truth = two_textures()
+    shares = []
+
+    def note_draft(event):
+        if isinstance(event, Draft):
+            shares.append(store.read_card(Path(event.model).with_suffix(".json")).head_share)
+
+    view = ((0, 64), (0, 64))
+    result = run_inline("scribbles", job(image, strokes_on(truth, apart=70), view), note_draft)
+    kept = store.read_card(Path(result.values["model"]).with_suffix(".json")).head_share
+    assert shares and set(shares) == {0.75} and kept == 0.5
 
 
 def test_memory_carries_training_on():
@@ -214,7 +281,7 @@ def with_nan(image):
     (lambda i, s: (i, (s > 0).astype(np.uint8)), r"Only one class is painted \(class 1\)"),
     (lambda i, s: (i, np.where(s == 2, 0, s) + (np.arange(160) == 5) * (np.arange(160)[:, None] == 5) * 2),
      r"Class class 2 has too few pixels \(1\); paint at least 10"),
-    (lambda i, s: (i, s.astype(np.float32)), "hold float32 values; a Labels layer of whole numbers"),
+    (lambda i, s: (i, s.astype(np.float32)), "hold float32 values; labels of whole numbers"),
     (lambda i, s: (i[:1, :1], s[:1, :1] * 0 + 1), "Only one class"),
 ], ids=["nan", "constant", "shape", "empty", "one class", "few pixels", "float labels", "1 x 1"])  # fmt: skip
 def test_bad_input_is_refused_in_plain_words(spoil, sentence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,20 @@ HIGHEST_LABEL = 255
 
 LEAST_PIXELS = 10
 """Below this many annotated pixels a class cannot be learned."""
+
+WHOLE_STROKES = 4
+"""A class with fewer strokes can spare none: only an end of one is held out, and that looks like what was learned."""
+
+LEAST_STROKES = 8
+"""From this many strokes of each class, two or more of each are held out, and the Dice on them is worth a figure.
+
+Five sets, 500 cases: with 1 to 3 strokes a class it is .28 too high on the mean (1.00 in four of five cases); from 4
+it is right on the mean, but more than .2 too high in 25 % of cases with 4 or 5 strokes, 15 % with 6 or 7, 6 % with 8
+to 11.
+"""
+
+LEAST_HELD_OUT = 30
+"""Pixels of a class that are held out at least where a figure is given; its steps are a few hundredths then."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +83,33 @@ def _plane_points(scribbles: Image, lead: tuple[int, ...]) -> Points:
     return Points(index, plane[tuple(yx.T)].astype(np.int64))
 
 
-def check_fit(image: Image, scribbles: Image) -> None:
-    """Raise unless ``scribbles`` are labels on exactly the pixels of ``image``."""
+def check_labels(scribbles: Image) -> None:
+    """Raise unless ``scribbles`` are one whole number a pixel."""
     if scribbles.dtype.kind not in "iub":
         raise InputError(
-            f"The scribbles {scribbles.name!r} hold {scribbles.dtype} values; a Labels layer of whole numbers is "
-            "needed."
+            f"The scribbles {scribbles.name!r} hold {scribbles.dtype} values; labels of whole numbers are needed: "
+            "0 = not annotated, 1, 2, ... = classes."
         )
+    if scribbles.channels > 1:
+        raise InputError(
+            f"The scribbles {scribbles.name!r} are a picture with {scribbles.channels} colour channels; labels are "
+            "needed, one whole number a pixel: 0 = not annotated, 1, 2, ... = classes. Save the Labels layer itself, "
+            "as .tif or .png, not a picture of it."
+        )
+
+
+def check_fit(image: Image, scribbles: Image) -> None:
+    """Raise unless ``scribbles`` are labels on exactly the pixels of ``image``."""
+    check_labels(scribbles)
     if scribbles.shape() != image.shape():
         raise InputError(
             f"The scribbles {scribbles.name!r} have {_by(scribbles.shape())} pixels but the image {image.name!r} has "
-            f"{_by(image.shape())}. Make a scribble layer for this image with the New button."
+            f"{_by(image.shape())}. Scribbles lie on the image's own pixels: make new ones on this image."
         )
     if not np.allclose(scribbles.geometry.matrix(), image.geometry.matrix(), rtol=1e-4, atol=1e-6):
         raise InputError(
             f"The scribbles {scribbles.name!r} lie elsewhere than the image {image.name!r} (scale, translation or "
-            "rotation differ). Make a scribble layer for this image with the New button."
+            "rotation differ). Scribbles lie on the image's own pixels: make new ones on this image."
         )
 
 
@@ -124,26 +149,58 @@ def class_name(label: int, names: Mapping[int, str]) -> str:
     return names.get(label) or f"class {label}"
 
 
-def hold_out(points: Points, share: float, rng: np.random.Generator) -> np.ndarray:
+@dataclass(frozen=True)
+class HeldOut:
+    """Which points are kept for validation.
+
+    Parameters
+    ----------
+    mask
+        (n,) bool, True where the point is held out.
+    strokes
+        How many separate strokes of each label were painted.
+    """
+
+    mask: np.ndarray
+    strokes: Mapping[int, int]
+
+    def whole(self, labels: Iterable[int]) -> bool:
+        """Whether whole strokes of each label are held out; scores on these may be compared with each other."""
+        return all(self.strokes.get(label, 0) >= WHOLE_STROKES for label in labels)
+
+
+def hold_out(points: Points, share: float, rng: np.random.Generator) -> HeldOut:
     """Choose the strokes that are kept for validation.
 
     Strategy: strokes are connected sets of pixels of one class in one plane. A class with four or more
     strokes gives whole strokes, at random, until ``share`` of its pixels are out. A class with fewer gives
     the last ``share`` of its longest stroke, cut across its long axis, so that every class is in both parts.
-
-    Returns
-    -------
-    (n,) bool, True where the point is held out
     """
     out = np.zeros(len(points), bool)
+    count = {}
     for label in np.unique(points.label):
         members = np.flatnonzero(points.label == label)
         strokes = _connected(points.index[members])
-        chosen = (
-            _whole_strokes(strokes, share, rng) if len(strokes) >= 4 else _end(strokes, points.index[members], share)
-        )
+        many = len(strokes) >= WHOLE_STROKES
+        chosen = _whole_strokes(strokes, share, rng) if many else _end(strokes, points.index[members], share)
         out[members[chosen]] = True
-    return out
+        count[int(label)] = len(strokes)
+    return HeldOut(out, count)
+
+
+def why_unchecked(points: Points, held: HeldOut, labels: Sequence[int], names: Mapping[int, str]) -> str:
+    """Why a figure on what is held out would tell nothing, and the cure; empty where it is worth something."""
+    few = [label for label in labels if held.strokes.get(label, 0) < LEAST_STROKES]
+    if few:
+        which = "each class" if len(few) == len(labels) else _listed([class_name(label, names) for label in few])
+        return f"too few strokes to check: paint at least {LEAST_STROKES} of {which}"
+    counts = points.take(held.mask).counts()
+    short = [class_name(label, names) for label in labels if counts.get(label, 0) < LEAST_HELD_OUT]
+    return f"too short strokes to check: paint longer ones of {_listed(short)}" if short else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _whole_strokes(strokes: list[np.ndarray], share: float, rng: np.random.Generator) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from napari_medseg.core.events import Note, Result, Run
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job, Memory
-from napari_medseg.core.params import Params as BaseParams
 from napari_medseg.core.params import param
+from napari_medseg.tools.compute import Compute
 from napari_medseg.tools.tiles import draw
 
 if TYPE_CHECKING:
@@ -22,19 +22,10 @@ WORTH_TIMING = 8
 ROLES = {"image": "The image to segment, with the channels that the model was taught on."}
 
 
-class Params(BaseParams):
+class Params(Compute):
     """Which model, and where it runs."""
 
     model: str = param("", title="Model", help="Name of a model, or path of its .safetensors file.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = param(
-        "auto", title="Device", help="Where the network runs; 'auto' takes the fastest there is.", folded=True
-    )
-    precision: Literal["auto", "fp32", "bf16"] = param(
-        "auto",
-        title="Precision",
-        help="'auto' takes the precision that the model was taught in, where this machine has it.",
-        folded=True,
-    )
     backend: Literal["torch", "openvino", "auto"] = param(
         "torch",
         title="Backend",

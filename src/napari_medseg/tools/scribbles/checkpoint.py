@@ -47,10 +47,15 @@ def write_checkpoint(lesson: Lesson, fit: Fit, segmenter: Segmenter, folder: Pat
         linear_head=segmenter.head is not None,
         head_share=segmenter.head_share,
         training_data=f"{len(lesson.everything)} annotated pixels of {lesson.image.name}",
-        figures={"dice on held-out strokes": round(fit.progress.best_score, 4)},
+        figures=_figures(lesson, fit),
         parameters=params.model_dump(mode="json"),
         seed=params.seed,
         steps=fit.progress.step,
         parent=params.start,
     )
     return write(card, tensors_of(segmenter), folder)
+
+
+def _figures(lesson: Lesson, fit: Fit) -> dict[str, float | str]:
+    score = fit.progress.best_score
+    return {} if lesson.unchecked or score < 0 else {"dice on held-out strokes": round(score, 4)}

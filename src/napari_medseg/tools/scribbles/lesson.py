@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
-from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out
+from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out, why_unchecked
 from napari_medseg.core.tiling import read_padded
 from napari_medseg.tools.scribbles.params import Params
 
@@ -19,7 +19,17 @@ HELD_OUT = 0.15
 
 @dataclass(frozen=True)
 class Lesson:
-    """Strokes to learn from, strokes to be examined on."""
+    """Strokes to learn from, strokes to be examined on.
+
+    Attributes
+    ----------
+    comparable
+        Whether the exam is on whole strokes, so that it may choose among checkpoints.
+    unchecked
+        Why the exam is no figure to show; empty where it is.
+    key
+        Fingerprint of the image: what is cached under it belongs to these pixels.
+    """
 
     image: Image
     params: Params
@@ -27,8 +37,9 @@ class Lesson:
     held_out: Points
     dense: Points | None
     labels: tuple[int, ...]
+    comparable: bool
+    unchecked: str
     key: str
-    """Fingerprint of the image: what is cached under it belongs to these pixels."""
 
     @property
     def everything(self) -> Points:
@@ -52,16 +63,31 @@ def prepare(job: Job, params: Params) -> Lesson:
         if not len(points):
             points, dense = dense or points, None
     held = hold_out(points, HELD_OUT, np.random.default_rng(params.seed))
-    return Lesson(image, params, points.take(~held), points.take(held), dense, labels, fingerprint(image))
+    return Lesson(
+        image,
+        params,
+        points.take(~held.mask),
+        points.take(held.mask),
+        dense,
+        labels,
+        comparable=held.whole(labels),
+        unchecked=why_unchecked(points, held, labels, params.classes),
+        key=fingerprint(image),
+    )
 
 
 def _inside(points: Points, region: Image) -> np.ndarray:
-    """(n,) bool: which points lie where ``region`` is above 0."""
-    marked = collect(region)
-    shape = region.shape()
-    return np.isin(
-        np.ravel_multi_index(tuple(points.index.T), shape), np.ravel_multi_index(tuple(marked.index.T), shape)
-    )
+    """(n,) bool: which points lie where ``region`` is not 0; only the part around the points is read."""
+    inside = np.zeros(len(points), bool)
+    planes, which = np.unique(points.index[:, :-2], axis=0, return_inverse=True)
+    for number, plane in enumerate(planes):
+        members = np.flatnonzero(which.reshape(-1) == number)
+        yx = points.index[members, -2:]
+        low, high = yx.min(axis=0), yx.max(axis=0) + 1
+        lead = tuple(slice(int(i), int(i) + 1) for i in plane)
+        patch = region.read((*lead, *(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))))
+        inside[members] = patch.reshape(high - low)[tuple((yx - low).T)] != 0
+    return inside
 
 
 def fingerprint(image: Image) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from napari_medseg.core.balance import Balancing
-from napari_medseg.core.params import Params as BaseParams
 from napari_medseg.core.params import param
+from napari_medseg.core.scribbles import HIGHEST_LABEL
+from napari_medseg.tools.compute import Compute
 
 ROLES = {
     "image": "The image to segment: grey, RGB or multichannel; 2D, a stack, or a pyramid.",
@@ -18,7 +22,17 @@ ENCODER = "encoder"
 SCRATCH = "scratch"
 
 
-class Params(BaseParams):
+def _colour(text: str) -> str:
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return text
+    raise ValueError(f"{text!r} is no colour; write it as #rrggbb, such as #e6553a for a red")
+
+
+Colour = Annotated[str, AfterValidator(_colour)]
+Label = Annotated[int, Field(ge=1, le=HIGHEST_LABEL)]
+
+
+class Params(Compute):
     """How Teach trains."""
 
     start: str = param(
@@ -73,16 +87,7 @@ class Params(BaseParams):
         le=1_000_000,
     )
     seed: int = param(0, title="Seed", help="Same seed, same steps: same result.", folded=True, ge=0, le=2**31)
-    device: Literal["auto", "cpu", "cuda", "mps"] = param(
-        "auto", title="Device", help="Where the network runs; 'auto' takes the fastest there is.", folded=True
-    )
-    precision: Literal["auto", "fp32", "bf16"] = param(
-        "auto",
-        title="Precision",
-        help="'auto' uses bf16 only where the processor is measured to be faster with it.",
-        folded=True,
-    )
-    classes: dict[int, str] = param({}, title="Class names", help="Name of each class, by its label.", folded=True)
-    colours: dict[int, str] = param(
+    classes: dict[Label, str] = param({}, title="Class names", help="Name of each class, by its label.", folded=True)
+    colours: dict[Label, Colour] = param(
         {}, title="Class colours", help="Colour of each class as #rrggbb, by its label.", folded=True
     )

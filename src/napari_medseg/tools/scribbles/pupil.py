@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+CAREFUL_SHARE = 0.75
+"""What the head counts in the first pictures when too few strokes are held out to tell who is better.
+
+Fourteen runs on 2 to 4 strokes: with the share chosen on the ends of strokes, pictures after 70 steps fell to .137 Dice
+below the instant answer; with this share none was lower by more than .010.
+"""
+EVEN_SHARE = 0.5
+"""The same for the model that is kept: without evidence both count the same."""
+
+
 @dataclass(frozen=True)
 class Pupil:
     """One run's model in the making.
@@ -38,10 +48,23 @@ class Pupil:
     head: LinearHead
     device: Device
 
-    def segmenter(self) -> Segmenter:
-        """The model as it stands: the best checkpoint once there is one, before that the moving average."""
+    def draft(self) -> Segmenter:
+        """The model as it stands, for a picture while it goes on learning."""
+        return self._segmenter(without_evidence=CAREFUL_SHARE)
+
+    def graduate(self) -> Segmenter:
+        """The model to keep; in fp32 where bf16 would answer differently on the examined crops."""
+        segmenter = self._segmenter(without_evidence=EVEN_SHARE)
+        if not agree(segmenter, self.exam.crops[:4]):
+            return replace(segmenter, device=replace(self.device, bf16=False))
+        return segmenter
+
+    def _segmenter(self, without_evidence: float) -> Segmenter:
+        """The best checkpoint once there is one, before that the moving average, beside the head."""
         net = self.fit.best_net() if self.fit.progress.best_score >= 0 else self.fit.averaged
-        share = self._share(net) if self.lesson.params.blend_linear else 0.0
+        share = 0.0
+        if self.lesson.params.blend_linear:
+            share = self._share(net) if self.lesson.comparable else without_evidence
         return Segmenter(
             labels=self.lesson.labels,
             channels=network_channels(self.lesson),
@@ -51,13 +74,6 @@ class Pupil:
             head=self.head if share else None,
             head_share=share,
         )
-
-    def graduate(self) -> Segmenter:
-        """The model to keep; in fp32 where bf16 would answer differently on the examined crops."""
-        segmenter = self.segmenter()
-        if not agree(segmenter, self.exam.crops[:4]):
-            return replace(segmenter, device=replace(self.device, bf16=False))
-        return segmenter
 
     def _share(self, net: nn.Module) -> float:
         """How much the head counts beside ``net``, by the strokes held out."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, cast
 
-from napari_medseg.core.events import Draft, Event, Progress, Result, Run
+from napari_medseg.core.events import Draft, Event, Note, Progress, Result, Run, Scalar
 from napari_medseg.core.job import Job, Memory, Span
 from napari_medseg.tools.scribbles.params import Params
 from napari_medseg.tools.tiles import draw
@@ -42,6 +42,7 @@ def run(job: Job, memory: Memory) -> Run:
     from napari_medseg.tools.scribbles.checkpoint import checkpoint_folder, write_checkpoint
     from napari_medseg.tools.scribbles.pupil import Pupil
     from napari_medseg.tools.scribbles.training import exam_of, fit_for
+    from napari_medseg.train.engine import VALIDATION
 
     device = device_.choose(params.device, params.precision)
     normalisation = Normalisation.suited(lesson.image)
@@ -51,14 +52,18 @@ def run(job: Job, memory: Memory) -> Run:
     if job.view is not None:
         yield from instant.answer(lesson, cache, head, job.view)
 
+    if lesson.unchecked:
+        yield Note(f"{lesson.unchecked[0].upper()}{lesson.unchecked[1:]}.")
     exam = exam_of(lesson, scaling, device)
-    fit = fit_for(lesson, scaling, exam, device, memory)
+    fit = fit_for(lesson, scaling, exam if lesson.comparable else None, device, memory)
     pupil = Pupil(lesson, fit, exam, cache, head, device)
-    yield from _train(pupil, job.view)
+    for event in _train(pupil, job.view):
+        if not (lesson.unchecked and isinstance(event, Scalar) and event.name == VALIDATION):
+            yield event
     segmenter = pupil.graduate()
     card = write_checkpoint(lesson, fit, segmenter, checkpoint_folder())
     yield from draw(lesson.image, segmenter, view=job.view, message="predicting the whole image")
-    return _result(card, fit)
+    return _result(card, fit, lesson.unchecked)
 
 
 def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None, None]:
@@ -79,7 +84,7 @@ def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None
         if fit.finished or done >= total:
             break
         if view is not None:
-            segmenter = pupil.segmenter()
+            segmenter = pupil.draft()
             yield from draw(pupil.lesson.image, segmenter, view=view, only_view=True)
             yield Draft(str(write_checkpoint(pupil.lesson, fit, segmenter, checkpoint_folder() / "draft").weights))
     yield from fit.validate()
@@ -99,15 +104,15 @@ def _bursts(params: Params) -> Iterator[tuple[float | None, int | None]]:
         burst = min(burst * 2, LONGEST_BURST_S)
 
 
-def _result(card: Card, fit: Fit) -> Result:
+def _result(card: Card, fit: Fit, unchecked: str) -> Result:
     progress = fit.progress
-    summary = f"{progress.step} steps in {progress.seconds:.0f} s; Dice on held-out strokes {progress.best_score:.2f}"
+    figures = {} if unchecked else {"dice": progress.best_score}
     values = {
         "model": str(card.weights),
         "classes": card.classes,
         "seed": card.seed,
         "steps": progress.step,
-        "dice": progress.best_score,
         "digest": card.sha256,
     }
-    return Result(summary, values)
+    checked = unchecked or f"Dice on held-out strokes {progress.best_score:.2f}"
+    return Result(f"{progress.step} steps in {progress.seconds:.0f} s; {checked}", values | figures)

@@ -22,8 +22,8 @@ from napari_medseg.train.strategies.supervised import Supervised
 _FIT = "scribbles.fit"
 
 
-def fit_for(lesson: Lesson, scaling: Scaling, score: Exam, device: Device, memory: Memory) -> Fit:
-    """The fit of this lesson: the one in memory taken up again, or a new one."""
+def fit_for(lesson: Lesson, scaling: Scaling, score: Exam | None, device: Device, memory: Memory) -> Fit:
+    """The fit of this lesson: the one in memory taken up again, or a new one; ``score`` None: no checkpoint is best."""
     draw = _sampler(lesson, scaling).draw
     key = _key(lesson, device)
     held: tuple[Any, Fit] | None = memory.get(_FIT)
@@ -55,7 +55,7 @@ def network_channels(lesson: Lesson) -> int:
     return 3 if channels in (1, 4) else channels
 
 
-def _new_fit(lesson: Lesson, device: Device, draw: Any, score: Exam) -> Fit:
+def _new_fit(lesson: Lesson, device: Device, draw: Any, score: Exam | None) -> Fit:
     params = lesson.params
     net = build(params.network, network_arguments(lesson), seed=params.seed, device=device)
     start = _start(lesson)
