@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import pytest
@@ -8,6 +9,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QSpinBox
 
 from napari_medseg.core.params import Params, param, specs
+from napari_medseg.tools.apply import Params as ApplyParams
 from napari_medseg.tools.scribbles.params import Params as TeachParams
 from napari_medseg.widgets._form import Choice, Maybe, ParamsForm, Text, Toggle, editor_for, tooltip
 
@@ -77,6 +79,41 @@ def test_every_control_says_what_it_is_in_which_unit(form: ParamsForm) -> None:
         assert spec.help in form.editor(spec.name).toolTip()
     assert "Unit: px." in form.editor("count").toolTip()
     assert "From 1 to 9." in tooltip(specs(Small)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("seconds", "Unit: s. From 1 to 86,400."),
+        ("seed", "From 0 to 2,147,483,647."),
+        ("rate", "From 0.000001 to 1."),
+        ("steps", "From 0 to 1,000,000."),
+    ],
+)
+def test_limits_are_written_out(name: str, limits: str) -> None:
+    spec = next(spec for spec in specs(TeachParams) if spec.name == name)
+    assert limits in tooltip(spec)
+
+
+def test_no_tooltip_of_a_tool_has_an_exponent() -> None:
+    for spec in (*specs(TeachParams), *specs(ApplyParams)):
+        assert not re.search(r"\de[+-]?\d", tooltip(spec)), spec.name
+
+
+def test_one_limit_is_said_and_help_is_shown_as_it_is_written() -> None:
+    class Half(Params):
+        count: int = param(1, title="Count", help="More than a <b> & c.", ge=1)
+
+    assert tooltip(specs(Half)[0]) == "<qt>More than a &lt;b&gt; &amp; c. At least 1.</qt>"
+
+
+def test_a_small_number_is_shown_without_an_exponent(qtbot) -> None:
+    form = ParamsForm(TeachParams, exclude=("classes", "colours"))
+    qtbot.addWidget(form)
+    form.setValue({"rate": 2e-6})
+    assert form.editor("rate").text() == "0.000002"
+    form.editor("rate").interpretText()
+    assert form.value()["rate"] == pytest.approx(2e-6)
 
 
 def test_parameters_can_be_left_out_or_given_another_editor(qtbot) -> None:

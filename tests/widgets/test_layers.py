@@ -185,6 +185,43 @@ class TestPatches:
         rows, columns = np.nonzero(filled)
         assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 9, 10, 14)
 
+    @pytest.mark.parametrize("kind", ["rectangle", "ellipse", "polygon"])
+    def test_shapes_are_filled_as_napari_fills_them(self, kind: str) -> None:
+        source = ImageLayer(np.zeros((60, 80)))
+        corners = np.array([[10.3, 20.2], [10.3, 60.7], [50.6, 60.7], [50.6, 20.2]])
+        shapes = ViewerModel().add_shapes([corners], shape_type=kind)
+        ours = patches_of(shapes, image_of(source)).read()[..., 0]
+        napari = shapes.to_labels((60, 80)) > 0
+        assert np.count_nonzero(ours != napari) <= 0.02 * np.count_nonzero(napari)
+
+    def test_shapes_on_a_stack_mark_their_plane(self) -> None:
+        source = ImageLayer(np.zeros((4, 20, 30)), scale=(5, 1, 1))
+        viewer = ViewerModel()
+        viewer.layers.append(source)
+        corners = np.array([[10, 5, 10], [10, 5, 14], [10, 9, 14], [10, 9, 10]])
+        filled = patches_of(viewer.add_shapes([corners], shape_type="polygon"), image_of(source)).read()[..., 0]
+        assert filled[2].sum() == filled.sum() == 25
+
+    def test_a_shape_across_planes_is_refused(self) -> None:
+        corners = np.array([[0, 5, 10], [0, 5, 14], [3, 5, 14], [3, 5, 10]])
+        shapes = ViewerModel().add_shapes([corners], shape_type="polygon", name="patches")
+        with pytest.raises(InputError, match="shape of 'patches' goes through several planes. Draw it with y and x"):
+            patches_of(shapes, image_of(ImageLayer(np.zeros((4, 20, 30)))))
+
+    def test_a_line_is_no_patch(self) -> None:
+        lines = ViewerModel().add_shapes([np.array([[5, 10], [9, 14]])], shape_type="line", name="patches")
+        with pytest.raises(InputError, match="'patches' hold no shape with an area. Draw a rectangle"):
+            patches_of(lines, image_of(ImageLayer(np.zeros((20, 30)))))
+
+    def test_filling_holds_no_pixels(self) -> None:
+        source = ImageLayer(
+            da.zeros((2**20, 2**20), chunks=2**12, dtype=np.uint8), contrast_limits=(0, 1), visible=False
+        )
+        viewer = ViewerModel()
+        corners = np.array([[10, 10], [10, 2**19], [2**19, 2**19], [2**19, 10]])
+        patches = patches_of(viewer.add_shapes([corners], shape_type="rectangle"), image_of(source))
+        assert patches.read((slice(5, 15), slice(5, 15))).sum() == 25
+
     def test_labels_are_taken_as_they_are(self) -> None:
         labels = LabelsLayer(np.ones((4, 4), np.uint8))
         assert patches_of(labels, image_of(ImageLayer(np.zeros((4, 4))))).read().sum() == 16
@@ -215,6 +252,28 @@ class TestView:
     def test_a_stack_is_seen_in_one_plane(self) -> None:
         layer = LabelsLayer(np.zeros((5, 100, 200), np.uint8), scale=(3, 1, 1))
         assert self.seen(layer, [[0, 10, 20], [0, 49, 79]], point=9) == ((3, 4), (10, 50), (20, 80))
+
+    @pytest.mark.parametrize("axes", ["cyx", "zcyx", "czyx"])
+    def test_channels_ahead_of_the_picture_are_left_out(self, axes: str) -> None:
+        shape = {"c": 3, "z": 5, "y": 100, "x": 200}
+        layer = ImageLayer(
+            np.zeros([shape[axis] for axis in axes]), axis_labels=list(axes), rgb=False, contrast_limits=(0, 1)
+        )
+        corners = [[0] * (len(axes) - 2) + [10, 20], [0] * (len(axes) - 2) + [49, 79]]
+        viewer = ViewerModel()
+        viewer.layers.append(layer)
+        layer.corner_pixels = np.array(corners)
+        if "z" in axes:
+            viewer.dims.set_point(axes.index("z"), 2)
+        spans = view_of(viewer, layer)
+        assert spans == (*([(2, 3)] if "z" in axes else []), (10, 50), (20, 80))
+
+    def test_there_is_none_across_the_channels(self) -> None:
+        layer = ImageLayer(np.zeros((3, 100, 200)), axis_labels=("c", "y", "x"), rgb=False)
+        viewer = ViewerModel()
+        viewer.layers.append(layer)
+        viewer.dims.order = (1, 0, 2)
+        assert view_of(viewer, layer) is None
 
     def test_there_is_none_in_3d(self) -> None:
         layer = LabelsLayer(np.zeros((5, 100, 200), np.uint8))

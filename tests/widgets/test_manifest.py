@@ -24,7 +24,7 @@ def test_every_command_can_be_imported(manifest: PluginManifest) -> None:
 
 def test_the_panel_is_offered(manifest: PluginManifest) -> None:
     (widget,) = manifest.contributions.widgets
-    assert widget.display_name == "Teach (scribbles)"
+    assert widget.display_name == "Teach"
     command = next(command for command in manifest.contributions.commands if command.id == widget.command)
     assert import_python_name(command.python_name) is TeachWidget
 

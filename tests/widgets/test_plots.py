@@ -3,10 +3,10 @@ from __future__ import annotations
 import sys
 
 import pytest
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QApplication
 
 from napari_medseg.core.events import Scalar
-from napari_medseg.widgets._plots import NO_PLOTS, CurvePlot
+from napari_medseg.widgets._plots import NO_CURVES, NO_PLOTS, CurvePlot
 
 
 @pytest.fixture
@@ -21,10 +21,18 @@ def curves(plot: CurvePlot) -> dict[str, tuple]:
     return {item.name(): tuple(map(list, item.getData())) for item in items}
 
 
-def test_it_is_hidden_until_there_is_a_point(plot: CurvePlot) -> None:
-    assert plot.isHidden()
+def test_its_room_is_the_same_with_and_without_curves(plot: CurvePlot) -> None:
+    plot.show()
+    size, shown = plot.size(), plot._pages.currentWidget()
+    assert shown.text() == NO_CURVES
     plot.add(Scalar("loss", 0, 1.0))
-    assert not plot.isHidden()
+    QApplication.processEvents()
+    assert plot.size() == size
+    assert plot._canvas.isVisible() and not shown.isVisible()
+    plot.clear()
+    QApplication.processEvents()
+    assert plot.size() == size
+    assert shown.isVisible() and not plot._canvas.isVisible()
 
 
 def test_each_name_is_a_curve(plot: CurvePlot) -> None:
@@ -46,4 +54,4 @@ def test_without_pyqtgraph_the_figures_are_text(plot: CurvePlot, monkeypatch: py
     monkeypatch.setitem(sys.modules, "pyqtgraph", None)
     plot.add(Scalar("loss", 0, 0.5))
     plot.add(Scalar("validation dice", 0, 0.75))
-    assert plot.findChild(QLabel).text() == f"loss 0.500, validation dice 0.750\n{NO_PLOTS}"
+    assert plot._pages.currentWidget().text() == f"loss 0.500, validation dice 0.750\n{NO_PLOTS}"

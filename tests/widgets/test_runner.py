@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import psutil
 import pytest
+from qtpy.QtWidgets import QApplication
 
 from napari_medseg.core.errors import InputError, RunCancelled, RunnerDied
 from napari_medseg.core.events import Note, Progress, Scalar, Tile
@@ -141,6 +142,44 @@ def test_closing_the_service_ends_the_process(service: RunService) -> None:
 )
 def test_time_left(done: int, total: int, elapsed: float, text: str) -> None:
     assert time_left(Progress(done, total), elapsed) == text
+
+
+def test_no_message_changes_the_height(runner: RunnerPanel, job, qtbot) -> None:
+    runner.resize(290, runner.sizeHint().height())
+    QApplication.processEvents()
+    places = {button: button.geometry() for button in (runner.run_button, runner.cancel_button, runner.device_line)}
+    height = runner.sizeHint().height()
+
+    def stands() -> bool:
+        QApplication.processEvents()
+        return runner.sizeHint().height() == height and all(w.geometry() == place for w, place in places.items())
+
+    runner.show_error("What was given, what was expected, and what to do. " * 12)
+    assert stands()
+    assert runner.messages.verticalScrollBar().maximum() > 0
+    runner.show_result("34 steps in 9 s; Dice on held-out strokes 0.82")
+    assert stands()
+    with qtbot.waitSignal(runner.succeeded, timeout=LONG_MS):
+        runner.start("tiny", job())
+        assert stands()
+    assert stands()
+    assert runner.messages.verticalScrollBar().maximum() == 0
+
+
+def test_an_error_and_a_result_of_two_lines_need_no_scrolling(runner: RunnerPanel) -> None:
+    runner.resize(290, runner.sizeHint().height())
+    runner.show_error("The model has no name. Give it one, such as 'tumour 1'.")
+    runner.show_result("Paint inside the white frame, or skip it with Shift+N.")
+    QApplication.processEvents()
+    assert runner.error_line.y() < runner.result_line.y()
+    assert runner.messages.verticalScrollBar().maximum() == 0
+
+
+def test_the_line_of_the_last_run_is_gone_when_the_next_begins(runner: RunnerPanel, job, qtbot) -> None:
+    runner.show_result("taught 9 classes")
+    with qtbot.waitSignal(runner.failed, timeout=LONG_MS):
+        runner.start("tiny", job(labels=(1,)))
+    assert not runner.result_line.isVisible()
 
 
 def test_a_note_is_a_line(runner: RunnerPanel) -> None:

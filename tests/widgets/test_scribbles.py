@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 import pytest
 import zarr
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_medseg.core.events import Result
 from napari_medseg.widgets._classes import CLASSES_KEY
@@ -350,7 +350,7 @@ def test_scribbles_of_another_shape(panel: TeachWidget) -> None:
     panel.scribbles.setValue(panel.viewer.add_labels(np.zeros((50, 60), int), name="small", scale=(2, 2), units="um"))
     said = refused(panel)
     assert "'small' have 50 x 60 pixels" in said
-    assert "New button" in said
+    assert "make new ones on this image" in said
 
 
 def test_scribbles_that_lie_elsewhere(panel: TeachWidget) -> None:
@@ -417,18 +417,18 @@ def test_n_goes_where_the_model_is_unsure(painted: TeachWidget, qtbot, hand) -> 
     entropy.data[:] = 0.1
     entropy.data[60:90, 90:120] = 0.9
     QTest.keyClick(hand.canvas, Qt.Key.Key_N)
-    assert "Next region: uncertainty" in painted.runner.result_line.text()
-    first = painted._visited[-1]
+    assert "Paint inside the white frame" in painted.runner.result_line.text()
+    first = painted.regions.visited[-1]
     np.testing.assert_allclose(camera_of(painted.viewer).center[-2:], np.multiply(first, 2))
     QTest.keyClick(hand.canvas, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
-    assert painted._skipped == [first]
+    assert painted.regions.skipped == [first]
 
 
 def test_keys_work_while_the_panel_has_the_focus(painted: TeachWidget, qtbot) -> None:
     teach(painted, qtbot)
-    painted.next_button.setFocus()
-    QTest.keyClick(painted.next_button, Qt.Key.Key_N)
-    assert len(painted._visited) == 1
+    painted.regions.next_button.setFocus()
+    QTest.keyClick(painted.regions.next_button, Qt.Key.Key_N)
+    assert len(painted.regions.visited) == 1
 
 
 def test_next_region_goes_to_the_plane(panel: TeachWidget, qtbot) -> None:
@@ -442,16 +442,127 @@ def test_next_region_goes_to_the_plane(panel: TeachWidget, qtbot) -> None:
     teach(panel, qtbot)
     panel.viewer.layers["stack entropy"].data[:] = 0.1
     panel.viewer.layers["stack entropy"].data[3, 20:40, 20:40] = 0.9
-    panel.next_button.click()
+    panel.regions.next_button.click()
     assert panel.viewer.dims.current_step[0] == 3
 
 
+def test_the_next_region_is_framed_until_it_is_painted(painted: TeachWidget, qtbot, hand) -> None:
+    teach(painted, qtbot)
+    layer, marker = painted.scribbles.value(), painted.regions.marker
+    result(painted, ENTROPY).data[:] = 0.1
+    result(painted, ENTROPY).data[2:26, 50:74] = 0.9
+    layers = list(painted.viewer.layers)
+    QTest.keyClick(hand.canvas, Qt.Key.Key_N)
+    rows, columns = marker.box
+    assert abs(rows.start - 2) <= 3 and abs(columns.start - 50) <= 3
+    assert list(painted.viewer.layers) == layers
+    assert (painted.viewer.layers.selection.active, layer.mode) == (layer, "paint")
+    y, x = np.multiply(painted.regions.visited[-1], 2)
+    hand.stroke((y, x + 40), (y + 4, x + 40))
+    assert marker.box == (rows, columns)
+    hand.stroke((y, x), (y + 4, x + 4))
+    assert marker.box is None
+    assert layer.data[y // 2, x // 2] > 0
+
+
+def test_the_frame_goes_when_no_region_is_left(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    painted.regions.next_button.click()
+    assert painted.regions.marker.box is not None
+    result(painted, ENTROPY).data[:] = 0
+    painted.regions.next_button.click()
+    assert painted.regions.marker.box is None
+    assert painted.runner.result_line.text() == "No uncertain region is left."
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda panel: panel.viewer.window.remove_dock_widget(panel),
+        lambda panel: panel.viewer.layers.remove(panel.scribbles.value()),
+        lambda panel: panel.image.setValue(panel.viewer.add_image(np.zeros((8, 8)))),
+        lambda panel: panel.new_button.click(),
+    ],
+    ids=["dock closed", "layer removed", "another image", "new scribbles"],
+)
+def test_the_frame_does_not_outlive_its_task(painted: TeachWidget, qtbot, leave) -> None:
+    teach(painted, qtbot)
+    painted.regions.next_button.click()
+    assert painted.regions.marker.box is not None
+    leave(painted)
+    assert painted.regions.marker.box is None
+
+
 def test_next_region_before_teaching_says_what_to_do(painted: TeachWidget) -> None:
-    painted.next_button.click()
+    painted.regions.next_button.click()
     assert painted.runner.error_line.text().startswith("Nothing is predicted yet. Press Teach")
 
 
+# ---------------------------------------------------------------------- room
+
+
+def aims(panel: TeachWidget) -> dict:
+    """Where everything that a user aims at while a run goes on stands in the panel."""
+    targets = [panel.runner.run_button, panel.runner.cancel_button, panel.regions.next_button]
+    targets += [panel.regions.skip_button, panel.new_button, panel.live, panel.classes.add_button, panel.plot]
+    targets += [panel.models.save_button, panel.models.apply_button, *panel.classes._buttons.buttons()]
+    QApplication.processEvents()
+    return {target: (target.mapTo(panel, QPoint(0, 0)), target.size()) for target in targets}
+
+
+@pytest.mark.parametrize("height", [700, 1000])
+def test_nothing_moves_while_a_run_goes_on(painted: TeachWidget, qtbot, height) -> None:
+    window = painted.viewer.window._qt_window
+    window.resize(1000, height)
+    dock = painted.parent()
+    while not isinstance(dock, QDockWidget):
+        dock = dock.parent()
+    window.resizeDocks([dock], [300], Qt.Orientation.Horizontal)
+    QApplication.processEvents()
+    assert painted.width() <= 300
+    before, moved = aims(painted), []
+    painted.runner.eventReceived.connect(lambda event: aims(painted) == before or moved.append(event))
+    painted.form.setValue({"mode": "warn"})
+    teach(painted, qtbot)
+    assert not moved
+    assert painted.plot.points and painted.runner.error_line.isVisible() and painted.runner.result_line.isVisible()
+    assert aims(painted) == before
+    painted.regions.next_button.click()
+    painted.runner.show_error("What was given, what was expected, and what to do. " * 9)
+    assert aims(painted) == before
+
+
+def test_run_and_next_region_are_in_sight_in_a_low_window(painted: TeachWidget) -> None:
+    painted.viewer.window._qt_window.resize(1000, 600)
+    painted.form.more.expand(animate=False)
+    for button, (place, size) in aims(painted).items():
+        if button in (painted.runner.run_button, painted.runner.cancel_button, painted.regions.next_button):
+            assert painted.rect().contains(QRect(place, size))
+            assert button.visibleRegion().boundingRect().size() == size
+
+
 # ---------------------------------------------------------------------- models
+
+
+def test_apply_names_the_image_that_is_chosen(panel: TeachWidget) -> None:
+    button = panel.models.apply_button
+    assert button.text() == "Apply to 'halves'"
+    second = panel.viewer.add_image(np.zeros((8, 8)), name="H&E")
+    panel.image.setValue(second)
+    assert button.text() == "Apply to 'H&&E'"
+    assert "'H&amp;E', chosen at the top" in button.toolTip()
+    second.name = "liver"
+    assert button.text() == "Apply to 'liver'"
+    panel.viewer.layers.clear()
+    assert button.text() == "Apply to an image"
+
+
+def test_a_model_without_a_name_is_not_saved(panel: TeachWidget) -> None:
+    panel.models.save_button.setEnabled(True)
+    panel.models.name.setText("  ")
+    panel.models.save_button.click()
+    assert panel.runner.error_line.text().startswith("The model has no name.")
+    assert panel.viewer.window._qt_window.focusWidget() is panel.models.name
 
 
 def test_there_is_nothing_to_apply_at_first(panel: TeachWidget) -> None:
@@ -511,6 +622,8 @@ def test_the_panel_fits_a_dock_of_300_pixels(painted: TeachWidget, qtbot) -> Non
     painted.form.more.expand(animate=False)
     QApplication.processEvents()
     assert painted.scroll_area.widget().minimumSizeHint().width() <= 300 - 14
+    assert painted.minimumSizeHint().width() <= painted.minimumWidth() <= 300
+    assert painted.minimumSizeHint().height() <= 560
 
 
 def test_closing_the_viewer_ends_the_process(viewer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 from napari.layers import Layer
@@ -25,22 +26,7 @@ from qtpy.QtWidgets import (
 CLASSES_KEY = "napari_medseg_classes"
 """Key in a scribble layer's metadata."""
 
-PALETTE = ("#e6553a", "#3a9ee6", "#5fbf4c", "#f2c231", "#b36ae2", "#45c8c1", "#f08bb4", "#9a7b4f", "#c9c9c9")
 MOST_CLASSES = 64
-
-
-@dataclass(frozen=True)
-class SegmentationClass:
-    """One class: its label in the scribbles, its name and its colour (#rrggbb)."""
-
-    label: int
-    name: str
-    colour: str
-
-
-def default_class(label: int) -> SegmentationClass:
-    """The class that a new row starts with."""
-    return SegmentationClass(label, f"class {label}", PALETTE[(label - 1) % len(PALETTE)])
 
 
 DEFAULTS = (default_class(1), default_class(2))
@@ -51,13 +37,7 @@ def from_metadata(metadata: Mapping[str, Any]) -> tuple[SegmentationClass, ...]:
     stored = metadata.get(CLASSES_KEY)
     if not isinstance(stored, Mapping) or not stored:
         return DEFAULTS
-    rows = (replace(default_class(int(label)), **dict(row)) for label, row in stored.items())
-    return tuple(sorted(rows, key=lambda row: row.label))
-
-
-def to_metadata(classes: tuple[SegmentationClass, ...]) -> dict[str, dict[str, str]]:
-    """Plain values for a layer's metadata."""
-    return {str(row.label): {"name": row.name, "colour": row.colour} for row in classes}
+    return from_json(stored)
 
 
 def is_ours(layer: Layer) -> bool:
@@ -167,7 +147,7 @@ class ClassEditor(QWidget):
         button.setCheckable(True)
         button.setFixedWidth(30)
         key = f" (key {row.label} on the scribble layer; key 0 erases)" if row.label < 10 else ""
-        button.setToolTip(f"<qt>Paint {row.name}{key}.</qt>")
+        button.setToolTip(_wrapped(f"Paint {row.name}{key}."))
         self._buttons.addButton(button, row.label)
         return button
 
@@ -175,7 +155,7 @@ class ClassEditor(QWidget):
         button = QToolButton(self)
         button.setIcon(_colour_icon(row.colour))
         button.setIconSize(QSize(18, 18))
-        button.setToolTip(f"Colour of {row.name}: {row.colour}. Click to change it.")
+        button.setToolTip(_wrapped(f"Colour of {row.name}: {row.colour}. Click to change it."))
         button.clicked.connect(lambda: self._ask_colour(row))
         return button
 
@@ -190,7 +170,7 @@ class ClassEditor(QWidget):
     def _bin(self, row: SegmentationClass) -> QWidget:
         button = QToolButton(self)
         button.setText("×")
-        button.setToolTip(f"Take {row.name} out of the list; what was painted with it stays.")
+        button.setToolTip(_wrapped(f"Take {row.name} out of the list; what was painted with it stays."))
         button.clicked.connect(lambda: self.remove(row.label))
         return button
 
@@ -198,6 +178,11 @@ class ClassEditor(QWidget):
         colour = QColorDialog.getColor(QColor(row.colour), self, f"Colour of {row.name}")
         if colour.isValid():
             self.recolour(row.label, colour.name())
+
+
+def _wrapped(text: str) -> str:
+    """A tooltip of more than one line; names are shown as they are typed."""
+    return f"<qt>{escape(text, quote=False)}</qt>"
 
 
 def _colour_icon(colour: str) -> QIcon:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from html import escape
 from typing import Any, Protocol, cast
 
 from qtpy.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
@@ -10,7 +11,6 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QLabel,
@@ -21,7 +21,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_medseg.core.params import Params, ParamSpec, specs
+from napari_medseg.core.params import Params, ParamSpec, limits_text, number_text, specs
+from napari_medseg.widgets._elided import ElidedCombo
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 1e12
@@ -42,14 +43,13 @@ class Editor(Protocol):
         ...
 
 
-class Choice(QComboBox):
+class Choice(ElidedCombo):
     """A combo box over plain values, each shown by a text."""
 
     valueChanged = Signal(object)
 
     def __init__(self, choices: Mapping[Any, str] | Collection[Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.set_choices(choices)
         self.currentIndexChanged.connect(lambda _index: self.valueChanged.emit(self.value()))
@@ -126,7 +126,7 @@ class Real(QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:  # type: ignore[override]
         """Show 0.002, not 0.00200000."""
-        return f"{value:.6g}"
+        return number_text(value, grouped=False)
 
 
 class Maybe(QWidget):
@@ -256,9 +256,11 @@ def tooltip(spec: ParamSpec) -> str:
     parts = [spec.help]
     if spec.unit:
         parts.append(f"Unit: {spec.unit}.")
-    if spec.low is not None and spec.high is not None:
-        parts.append(f"From {spec.low:g} to {spec.high:g}.")
-    return f"<qt>{' '.join(parts)}</qt>"
+    # A control for whole numbers cannot go as far as some limits.
+    high = min(spec.high, LARGEST_INT) if spec.kind is int and spec.high is not None else spec.high
+    if limits := limits_text(spec.low, high):
+        parts.append(f"{limits[0].upper()}{limits[1:]}.")
+    return f"<qt>{escape(' '.join(parts), quote=False)}</qt>"
 
 
 def editor_for(spec: ParamSpec) -> QWidget:
@@ -312,9 +314,9 @@ def _fold(parent: QWidget) -> QCollapsible:
     fold.toggleButton().setToolTip("Parameters that seldom need a change.")
     fold.toggled.connect(lambda opened: fold.setText("Fewer parameters ▾" if opened else "More parameters ▸"))
     fold.setDuration(0)
-    column = fold.layout()
-    if column is not None:
-        column.setContentsMargins(0, 0, 0, 0)
+    for column in (fold.layout(), fold.content().layout()):
+        if column is not None:
+            column.setContentsMargins(0, 0, 0, 0)
     return fold
 
 

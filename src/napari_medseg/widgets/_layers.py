@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
@@ -12,13 +12,15 @@ from napari.layers import Labels as LabelsLayer
 from napari.layers import Layer
 from napari.layers import Shapes as ShapesLayer
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_medseg.core import axes as axes_
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Box, Geometry, Image
 from napari_medseg.core.job import Span
+from napari_medseg.core.polygons import Filled, Outline, ellipse
 from napari_medseg.widgets._compat import camera_of
+from napari_medseg.widgets._elided import ElidedCombo
 
 RESULT_KEY = "napari_medseg"
 """Key in a layer's metadata that marks a result of ours and tells how it was made."""
@@ -27,6 +29,9 @@ MOST_SCRIBBLE_PIXELS = 2**26
 
 LEAST_SHARE = 0.4
 """Share of the view's longer side that a region shown by ``show_region`` takes at least."""
+
+AREAS = ("rectangle", "ellipse", "polygon")
+"""The shapes that enclose something."""
 
 Accepts = Callable[[Layer], bool]
 
@@ -46,7 +51,7 @@ def is_patches(layer: Layer) -> bool:
     return is_paint(layer) or isinstance(layer, ShapesLayer)
 
 
-class LayerChooser(QComboBox):
+class LayerChooser(ElidedCombo):
     """A combo box that follows the viewer's layer list.
 
     Parameters
@@ -79,7 +84,6 @@ class LayerChooser(QComboBox):
         self._layers, self._accepts, self._prefers = layers, accepts, prefers or accepts
         self._none_text, self._optional = none_text, optional
         self._value: Layer | None = None
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(5)
         self.currentIndexChanged.connect(self._picked)
         for event in (layers.events.inserted, layers.events.removed, layers.events.reordered, layers.events.renamed):
@@ -189,20 +193,21 @@ def view_of(viewer: Any, layer: ImageLayer | LabelsLayer, image: Image | None = 
 
     Returns
     -------
-    one span per spatial axis; None in 3D or where nothing of the layer is in view
+    one span per spatial axis; None in 3D, across the channels, or where nothing of the layer is in view
     """
     image = image or image_of(layer)
-    if viewer.dims.ndisplay != 2 or len(image.spatial_axes) != layer.ndim:
+    spatial = [own for own, letter in enumerate(image.axes[: layer.ndim]) if letter != "c"]
+    displayed = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed]
+    if viewer.dims.ndisplay != 2 or not set(displayed) <= set(spatial):
         return None
-    zoom = np.divide(_drawn_shape(layer), image.shape())
-    here = (
-        (np.asarray(layer.world_to_data(viewer.dims.point))[-layer.ndim :] + 0.5) * image.shape() / _full_shape(layer)
-    )
-    spans = [(int(at), int(at) + 1) for at in here]
-    for axis in viewer.dims.displayed:
-        own = axis - (viewer.dims.ndim - layer.ndim)
-        first, last = layer.corner_pixels[:, own] / zoom[own]
-        spans[own] = (int(first), int(np.ceil(last + 1 / zoom[own])))
+    drawn, full = (np.array(shape)[spatial] for shape in (_drawn_shape(layer), _full_shape(layer)))
+    point = np.asarray(layer.world_to_data(viewer.dims.point))[-layer.ndim :][spatial]
+    spans = [(int(at), int(at) + 1) for at in (point + 0.5) * image.shape() / full]
+    for own in displayed:
+        at = spatial.index(own)
+        zoom = drawn[at] / image.shape()[at]
+        first, last = layer.corner_pixels[:, own] / zoom
+        spans[at] = (int(first), int(np.ceil(last + 1 / zoom)))
     return _inside(spans, image.shape())
 
 
@@ -235,16 +240,24 @@ def show_region(viewer: Any, layer: LabelsLayer, centre: tuple[int, ...], box: B
 
 
 def patches_of(layer: Layer, image: Image) -> Image:
-    """Dense patches as labels on the pixels of ``image``; the shapes of a Shapes layer are filled in."""
+    """Dense patches as labels on the pixels of ``image``; the areas of a Shapes layer are filled as they are read."""
     if isinstance(layer, LabelsLayer):
         return image_of(layer)
-    if not isinstance(layer, ShapesLayer) or not len(layer.data):
-        raise InputError(f"The dense patches {layer.name!r} hold no shape. Draw a rectangle, or choose no patches.")
-    moved = ShapesLayer(
-        [_in_pixels(corners, layer, image) for corners in layer.data], shape_type=cast(Any, list(layer.shape_type))
-    )
-    filled = moved.to_labels(image.shape()).astype(np.uint8)
-    return image.derive(filled, "labels", layer.name)
+    areas = zip(layer.data, layer.shape_type, strict=True) if isinstance(layer, ShapesLayer) else ()
+    outlines = [_outline(corners, kind, layer, image) for corners, kind in areas if kind in AREAS]
+    if not outlines:
+        raise InputError(
+            f"The dense patches {layer.name!r} hold no shape with an area. Draw a rectangle, or choose no patches."
+        )
+    return image.derive(Filled(image.shape(), outlines), "labels", layer.name)
+
+
+def _outline(corners: np.ndarray, kind: str, layer: Layer, image: Image) -> Outline:
+    line = _in_pixels(ellipse(corners) if kind == "ellipse" else corners, layer, image)
+    planes = line[:, :-2]
+    if np.ptp(planes, axis=0).max(initial=0) > 0.5:
+        raise InputError(f"A shape of {layer.name!r} goes through several planes. Draw it with y and x on screen.")
+    return Outline(tuple(int(at) for at in np.round(planes.mean(axis=0))), line[:, -2:])
 
 
 def _in_pixels(corners: np.ndarray, layer: ShapesLayer, image: Image) -> np.ndarray:

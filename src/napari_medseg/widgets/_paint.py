@@ -19,6 +19,7 @@ from napari_medseg.widgets._classes import (
     from_metadata,
     to_metadata,
 )
+from napari_medseg.widgets._compat import undone_steps
 from napari_medseg.widgets._keys import Keys
 from napari_medseg.widgets._layers import MOST_SCRIBBLE_PIXELS, image_of
 
@@ -26,7 +27,10 @@ MOST_LABELS = 64
 
 
 class Paint(QObject):
-    """Keeps one scribble layer and the class editor in step."""
+    """Keeps one scribble layer and the class editor in step.
+
+    ``strokeEnded`` tells that what is painted has changed; undo and redo count as strokes.
+    """
 
     strokeEnded = Signal()
 
@@ -35,6 +39,7 @@ class Paint(QObject):
         self._viewer, self._editor = viewer, editor
         self._layer: LabelsLayer | None = None
         self._keys: Keys | None = None
+        self._undone = 0
         editor.valueChanged.connect(self._on_classes)
         editor.selected.connect(self.arm)
 
@@ -51,7 +56,9 @@ class Paint(QObject):
         self._layer = layer
         if layer is None:
             return
+        self._undone = undone_steps(layer)
         layer.events.paint.connect(self._on_stroke)
+        layer.events.set_data.connect(self._on_drawn)
         layer.events.selected_label.connect(self._on_selected_label)
         self._editor.setValue(_classes_of(layer))
         self._on_classes()
@@ -60,6 +67,7 @@ class Paint(QObject):
         """Follow no layer; its number keys are napari's again."""
         if self._layer is not None:
             self._layer.events.paint.disconnect(self._on_stroke)
+            self._layer.events.set_data.disconnect(self._on_drawn)
             self._layer.events.selected_label.disconnect(self._on_selected_label)
         if self._keys is not None:
             self._keys.release()
@@ -94,10 +102,17 @@ class Paint(QObject):
         layer = self._layer
         if layer is None:
             return
+        self._undone = undone_steps(layer)
         label = int(layer.selected_label)
         if label > 0 and label not in self._editor.labels() and label <= MOST_LABELS:
             self._editor.setValue(_with_labels(self._editor.value(), [label]))
         self.strokeEnded.emit()
+
+    def _on_drawn(self, _event: Any = None) -> None:
+        """Of undo and redo napari tells no more than that the layer is drawn anew."""
+        if self._layer is not None and undone_steps(self._layer) != self._undone:
+            self._undone = undone_steps(self._layer)
+            self.strokeEnded.emit()
 
     def _on_selected_label(self, _event: Any = None) -> None:
         if self._layer is not None:

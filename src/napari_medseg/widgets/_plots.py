@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QStackedLayout, QWidget
 
 from napari_medseg.core.events import Scalar
+from napari_medseg.widgets._style import SMALL_STYLE
 
 COLOURS = ("#e8a33d", "#4fb3d9", "#a6d854", "#e78ac3")
 MOST_DOTS = 40
 """With more points a curve is drawn as a plain line."""
 
+HEIGHT = 130
+"""Room that is kept free for the curves, so that nothing moves when they come."""
+
+NO_CURVES = "The curves of the training come here."
 NO_PLOTS = "For curves: pip install napari-medseg[plots]"
 
 
@@ -25,9 +30,10 @@ class CurvePlot(QWidget):
         self._curves: dict[str, Any] = {}
         self._canvas: Any = None
         self._missing: QLabel | None = None
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self.hide()
+        self._empty = _centred(NO_CURVES)
+        self._pages = QStackedLayout(self)
+        self._pages.addWidget(self._empty)
+        self.setFixedHeight(HEIGHT)
 
     def clear(self) -> None:
         """Forget all points; the next run starts with an empty plot."""
@@ -35,7 +41,7 @@ class CurvePlot(QWidget):
         self._curves.clear()
         if self._canvas is not None:
             self._canvas.clear()
-        self.hide()
+        self._pages.setCurrentWidget(self._empty)
 
     def add(self, scalar: Scalar) -> None:
         """Draw one more point."""
@@ -43,7 +49,7 @@ class CurvePlot(QWidget):
         steps.append(scalar.step)
         values.append(scalar.value)
         self._prepare()
-        self.show()
+        self._pages.setCurrentWidget(self._canvas or self._missing)
         if self._canvas is not None:
             self._curve(scalar.name).setData(steps, values, symbol="o" if len(steps) <= MOST_DOTS else None)
         elif self._missing is not None:
@@ -68,12 +74,19 @@ class CurvePlot(QWidget):
         try:
             import pyqtgraph
         except ImportError:
-            self._missing = QLabel(self)
-            self._missing.setWordWrap(True)
-            self._column.addWidget(self._missing)
+            self._missing = _centred("")
+            self._pages.addWidget(self._missing)
             return
         self._canvas = _canvas(pyqtgraph, self)
-        self._column.addWidget(self._canvas)
+        self._pages.addWidget(self._canvas)
+
+
+def _centred(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    label.setWordWrap(True)
+    label.setStyleSheet(SMALL_STYLE)
+    return label
 
 
 def _legend(names: list[str]) -> str:
@@ -85,7 +98,6 @@ def _legend(names: list[str]) -> str:
 def _canvas(pyqtgraph: Any, parent: QWidget) -> Any:
     text = parent.palette().color(parent.foregroundRole())
     canvas = pyqtgraph.PlotWidget(parent, background=None)
-    canvas.setFixedHeight(165)
     canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     canvas.setMouseEnabled(x=False, y=False)
     canvas.setMenuEnabled(False)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medseg.core.errors import InputError, MedsegError, RunCancelled
 from napari_medseg.core.events import Note, Progress, Result
 from napari_medseg.core.job import Job
 from napari_medseg.widgets._service import RunHandle, RunService
+from napari_medseg.widgets._style import ERROR_STYLE, SMALL_STYLE, WARNING_STYLE
 
-ERROR_STYLE = "color: #ff8a75"
-WARNING_STYLE = "color: #f2c231"
-SMALL_STYLE = "color: #9a9a9a; font-size: 9pt"
+MESSAGE_LINES = 5
+"""Room that is kept free for messages; longer ones are scrolled."""
 
 
 class RunnerPanel(QWidget):
     """Carries one run at a time and shows how it goes.
+
+    Its height never changes: what stands below it must not move while someone aims at it.
 
     Parameters
     ----------
@@ -47,10 +58,9 @@ class RunnerPanel(QWidget):
         self.progress = QProgressBar(self)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(8)
-        self.status_line, self.result_line, self.error_line, self.device_line = _line(), _line(), _line(), _line()
-        self.status_line.setStyleSheet(SMALL_STYLE)
-        self.error_line.setStyleSheet(ERROR_STYLE)
-        self.device_line.setStyleSheet(SMALL_STYLE)
+        self.status_line, self.device_line = _small_line(), _small_line()
+        self.result_line, self.error_line = _line(), _line()
+        self.messages = Messages([self.error_line, self.result_line])
         self._lay_out()
         self.run_button.clicked.connect(self.runRequested)
         self.cancel_button.clicked.connect(self.cancel)
@@ -71,10 +81,11 @@ class RunnerPanel(QWidget):
         self.forget()
         self._hint = hint
         self.show_error("")
+        self.show_result("")
         self._began = time.monotonic()
         self._show_running(True)
         self.progress.setRange(0, 0)
-        _show(self.status_line, "starting")
+        self.status_line.setText("starting")
         handle = self._handle = RunHandle()
         handle.happened.connect(self._on_event)
         handle.succeeded.connect(self._on_result)
@@ -84,7 +95,7 @@ class RunnerPanel(QWidget):
     def cancel(self) -> None:
         """Ask the run to stop."""
         if self.running:
-            _show(self.status_line, "stopping")
+            self.status_line.setText("stopping")
             self._service.cancel()
 
     def forget(self) -> None:
@@ -98,12 +109,12 @@ class RunnerPanel(QWidget):
 
     def show_result(self, text: str) -> None:
         """Show the line under the progress bar."""
-        _show(self.result_line, text)
+        self.messages.show_text(self.result_line, text)
 
     def show_error(self, text: str, *, hint: bool = False) -> None:
         """Show what is wrong; ``hint`` where nothing has failed yet."""
         self.error_line.setStyleSheet(WARNING_STYLE if hint else ERROR_STYLE)
-        _show(self.error_line, text)
+        self.messages.show_text(self.error_line, text)
 
     def _on_event(self, event: Any) -> None:
         if isinstance(event, Progress):
@@ -137,7 +148,7 @@ class RunnerPanel(QWidget):
         self.progress.setRange(0, event.total)
         self.progress.setValue(event.done)
         parts = [event.message, time_left(event, time.monotonic() - self._began)]
-        _show(self.status_line, " · ".join(part for part in parts if part))
+        self.status_line.setText(" · ".join(part for part in parts if part))
 
     def _show_running(self, running: bool) -> None:
         self.cancel_button.setEnabled(running)
@@ -145,7 +156,7 @@ class RunnerPanel(QWidget):
         if not running:
             self.progress.setRange(0, 1)
             self.progress.reset()
-            _show(self.status_line, "")
+            self.status_line.setText("")
 
     def _show_device(self, device: str) -> None:
         self.device_line.setText(device or "Warming up …")
@@ -158,10 +169,8 @@ class RunnerPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
-        for widget in (self.progress, self.status_line, self.result_line, self.error_line, self.device_line):
+        for widget in (self.progress, self.status_line, self.messages, self.device_line):
             layout.addWidget(widget)
-        for line in (self.status_line, self.result_line, self.error_line):
-            line.hide()
 
 
 def time_left(progress: Progress, elapsed_s: float) -> str:
@@ -174,15 +183,53 @@ def time_left(progress: Progress, elapsed_s: float) -> str:
     return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
 
 
+class Messages(QScrollArea):
+    """Lines of text, each there while it has something to say, in room that stays the same."""
+
+    def __init__(self, lines: list[QLabel], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        for line in lines:
+            column.addWidget(line)
+            line.hide()
+        column.addStretch(1)
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        """Room for ``MESSAGE_LINES`` lines."""
+        return QSize(0, MESSAGE_LINES * self.fontMetrics().lineSpacing() + 4)
+
+    def show_text(self, line: QLabel, text: str) -> None:
+        """Show one line, or hide it where there is nothing to say; its beginning is in sight."""
+        line.setText(text)
+        line.setVisible(bool(text))
+        bar = self.verticalScrollBar()
+        if bar is not None:
+            bar.setValue(0)
+
+
 def _line() -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
     return label
 
 
-def _show(label: QLabel, text: str) -> None:
-    label.setText(text)
-    label.setVisible(bool(text))
+def _small_line() -> QLabel:
+    """One line that is as high empty as full, and no reason for a wide panel."""
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setStyleSheet(SMALL_STYLE)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label

@@ -103,7 +103,7 @@ def open_viewer() -> tuple[napari.Viewer, TeachWidget]:
             for row in panel.classes.value()
         )
     )
-    viewer.window.add_dock_widget(panel, name="Teach (scribbles)", area="right")
+    viewer.window.add_dock_widget(panel, name="Teach", area="right")
     return viewer, panel
 
 

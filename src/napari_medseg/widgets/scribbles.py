@@ -6,10 +6,11 @@ from typing import Any
 
 import napari.viewer
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QFormLayout,
+    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -23,7 +24,6 @@ from napari_medseg.core.errors import InputError, MedsegError
 from napari_medseg.core.events import Draft, Event, Result, Scalar, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
-from napari_medseg.core.regions import next_region
 from napari_medseg.core.scribbles import check_fit
 from napari_medseg.nn import store
 from napari_medseg.widgets import _layers
@@ -33,15 +33,17 @@ from napari_medseg.widgets._keys import Keys
 from napari_medseg.widgets._models import ModelBar, start_choices
 from napari_medseg.widgets._paint import Paint
 from napari_medseg.widgets._plots import CurvePlot
+from napari_medseg.widgets._regions import RegionGuide
 from napari_medseg.widgets._results import ENTROPY, ResultLayers
 from napari_medseg.widgets._runner import RunnerPanel
 from napari_medseg.widgets._service import RunService, service_of
+from napari_medseg.widgets._style import HEADING_STYLE, LINE_STYLE
 
 DEBOUNCE_MS = 300
 """Rest after a stroke before the live mode runs."""
 
-REGION_PX = 128
-"""Side of a region that is offered for painting; a quarter of a smaller image."""
+LEAST_WIDTH, USUAL_WIDTH = 280, 340
+"""Of the panel, in pixels."""
 
 NOT_SHOWN = ("classes", "colours")
 
@@ -70,8 +72,6 @@ class TeachWidget(QWidget):
         self._service = service or service_of(viewer)
         self._checkpoint = ""
         self._draft = ""
-        self._visited: list[tuple[int, ...]] = []
-        self._skipped: list[tuple[int, ...]] = []
         self._results = ResultLayers(viewer, self)
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
@@ -103,32 +103,39 @@ class TeachWidget(QWidget):
         self.live.setValue(True)
         self.runner = RunnerPanel(self._service, "Teach", "Train on the scribbles and segment the image.")
         self.plot = CurvePlot()
-        self.next_button = QPushButton("Next region (N)")
-        self.next_button.setToolTip("Go where the model is least sure and nothing is painted yet (key N).")
-        self.skip_button = QPushButton("Skip (Shift+N)")
-        self.skip_button.setToolTip("Go on, and do not come back to this region (key Shift+N).")
+        self.regions = RegionGuide(self.viewer, lambda: self._results.layer(ENTROPY))
         self.models = ModelBar()
         self._paint = Paint(self.viewer, self.classes, self)
 
     def _lay_out(self) -> None:
+        """What is set up scrolls; what is used while a run goes on stays in its place below."""
         inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(6, 4, 6, 4)
-        column.setSpacing(6)
+        column = _column(inside)
         column.addLayout(self._layer_rows())
         column.addWidget(_heading("Classes"))
         column.addWidget(self.classes)
         column.addWidget(_heading("Training"))
-        for widget in (self.form, self.live, self.runner, self.plot):
-            column.addWidget(widget)
-        column.addLayout(_beside(self.next_button, self.skip_button))
+        column.addWidget(self.form)
+        column.addWidget(self.live)
         column.addWidget(_heading("Models"))
         column.addWidget(self.models)
         column.addStretch(1)
         self.scroll_area = _scrolling(inside)
+        self.footer = QWidget()
+        below = _column(self.footer)
+        for widget in (self.runner, self.regions, self.plot):
+            below.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.scroll_area)
+        layout.setSpacing(0)
+        layout.addWidget(self.scroll_area, 1)
+        layout.addWidget(_line_across())
+        layout.addWidget(self.footer)
+        self.setMinimumWidth(LEAST_WIDTH)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for the usual names."""
+        return super().sizeHint().expandedTo(QSize(USUAL_WIDTH, 0))
 
     def _layer_rows(self) -> QFormLayout:
         rows = QFormLayout()
@@ -142,7 +149,9 @@ class TeachWidget(QWidget):
     def _connect(self) -> None:
         self.new_button.clicked.connect(self.new_scribbles)
         self.scribbles.valueChanged.connect(self._paint.set_layer)
-        self.image.valueChanged.connect(self._forget_regions)
+        self.scribbles.valueChanged.connect(self.regions.set_layer)
+        self.image.valueChanged.connect(self._on_image)
+        self.viewer.layers.events.renamed.connect(self._name_target)
         self.classes.valueChanged.connect(self._on_classes)
         self._paint.strokeEnded.connect(self._on_stroke)
         self._debounce.timeout.connect(self._teach_live)
@@ -150,11 +159,12 @@ class TeachWidget(QWidget):
         self.runner.eventReceived.connect(self._on_event)
         self.runner.succeeded.connect(self._on_result)
         self.runner.failed.connect(lambda _error: self._results.flush())
-        self.next_button.clicked.connect(self.next_region)
-        self.skip_button.clicked.connect(self.skip_region)
+        self.regions.told.connect(self.runner.show_result)
+        self.regions.refused.connect(lambda text: self.runner.show_error(text, hint=True))
         self.models.saveRequested.connect(self.save_model)
         self.models.applyRequested.connect(self.apply_model)
         self._results.set_colours(colour_map(self.classes.value()))
+        self._name_target()
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -166,15 +176,17 @@ class TeachWidget(QWidget):
 
     def _attach(self) -> None:
         self._keys.release()
-        self._keys.bind("N", self.next_region)
-        self._keys.bind("Shift-N", self.skip_region)
+        self._keys.bind("N", self.regions.go_on)
+        self._keys.bind("Shift-N", self.regions.skip)
         self._paint.set_layer(self.scribbles.value())
+        self.regions.set_layer(self.scribbles.value())
 
     def _detach(self) -> None:
         self._debounce.stop()
         self.runner.cancel()
         self._keys.release()
         self._paint.release()
+        self.regions.set_layer(None)
 
     # ------------------------------------------------------------------ scribbles and classes
 
@@ -195,7 +207,16 @@ class TeachWidget(QWidget):
     def _on_classes(self, classes: tuple[SegmentationClass, ...]) -> None:
         self._results.set_colours(colour_map(classes))
 
+    def _on_image(self, _layer: Layer | None) -> None:
+        self.regions.forget()
+        self._name_target()
+
+    def _name_target(self, _event: Any = None) -> None:
+        layer = self.image.value()
+        self.models.set_target("" if layer is None else layer.name)
+
     def _on_stroke(self) -> None:
+        self.regions.marker.hide_if_painted()
         if self.live.value():
             self._debounce.start()
 
@@ -270,44 +291,17 @@ class TeachWidget(QWidget):
         self._results.flush()
         kept = {key: result.values[key] for key in ("model", "digest", "seed", "steps") if key in result.values}
         self._results.describe(kept)
-        self._visited = self._visited[-1:]
+        self.regions.renew()
         if "model" in result.values:
             self._checkpoint = str(result.values["model"])
             self.models.save_button.setEnabled(True)
-
-    # ------------------------------------------------------------------ next region
-
-    def next_region(self) -> None:
-        """Go to the most useful place to paint."""
-        entropy, paint = self._results.layer(ENTROPY), self.scribbles.value()
-        if entropy is None or paint is None or entropy.data.shape != paint.data.shape:
-            self.runner.show_error("Nothing is predicted yet. Press Teach, then ask for the next region.", hint=True)
-            return
-        side = max(1, min(REGION_PX, min(paint.data.shape[-2:]) // 4))
-        region = next_region(entropy.data, paint.data, [*self._visited, *self._skipped], size=side)
-        if region is None:
-            self.runner.show_result("No uncertain region is left.")
-            return
-        self._visited.append(region.centre)
-        _layers.show_region(self.viewer, paint, region.centre, region.box)
-        self.runner.show_result(f"Next region: uncertainty {region.entropy:.2f}. Paint here, or press Shift+N to skip.")
-
-    def skip_region(self) -> None:
-        """Go on, and leave the region shown last out from now on."""
-        if self._visited:
-            self._skipped.append(self._visited.pop())
-        self.next_region()
-
-    def _forget_regions(self, _layer: Layer | None = None) -> None:
-        self._visited.clear()
-        self._skipped.clear()
 
     # ------------------------------------------------------------------ models
 
     def save_model(self, name: str) -> None:
         """Keep the model of the last complete run under ``name``; before there is one, the one that is drawn."""
         try:
-            card = store.save_as(self._checkpoint or self._draft, name)
+            card = store.save_as(self._checkpoint or self._draft, name, replace=True)
         except MedsegError as error:
             self.runner.show_error(str(error))
             return
@@ -343,8 +337,23 @@ class TeachWidget(QWidget):
 
 def _heading(text: str) -> QLabel:
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; padding-top: 4px")
+    label.setStyleSheet(HEADING_STYLE)
     return label
+
+
+def _line_across() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    line.setStyleSheet(LINE_STYLE)
+    return line
+
+
+def _column(widget: QWidget) -> QVBoxLayout:
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(6, 4, 6, 4)
+    column.setSpacing(6)
+    return column
 
 
 def _beside(first: QWidget, second: QWidget) -> QHBoxLayout:
@@ -361,5 +370,4 @@ def _scrolling(inside: QWidget) -> QScrollArea:
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QScrollArea.Shape.NoFrame)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    scroll.setMinimumWidth(240)
     return scroll
