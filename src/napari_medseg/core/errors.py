@@ -20,6 +20,18 @@ class StorageError(MedsegError):
     """A file cannot be written: full disk, read-only folder, missing rights."""
 
 
+class BrokenTile(MedsegError):
+    """The bytes of a stored label tile are damaged, missing or not of this image."""
+
+
+class NewerTile(MedsegError):
+    """A label tile was written by a newer version: not damaged, so it must not be repaired, but not readable here."""
+
+
+class SessionError(MedsegError):
+    """A session cannot be read here, is damaged, or may not be written by this process."""
+
+
 class MemoryShortage(MedsegError):
     """The device ran out of memory even with the smallest tile and batch."""
 
@@ -39,6 +51,9 @@ BY_NAME: dict[str, type[MedsegError]] = {
         InputError,
         ModelError,
         StorageError,
+        SessionError,
+        BrokenTile,
+        NewerTile,
         MemoryShortage,
         RunCancelled,
         RunnerDied,

@@ -1,0 +1,67 @@
+"""Puts a repaired database in the place of a damaged one, and keeps the damaged one beside it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from napari_medseg.core.errors import SessionError
+from napari_medseg.core.session import salvage, schema
+
+_PART = "session.mending.sqlite"
+_READY = "session.mended.sqlite"
+_SIDE_FILES = ("-wal", "-shm")
+
+
+def mend(folder: Path, now: datetime) -> list[str]:
+    """Repair the database of a folder that nobody has open; return what happened, in words."""
+    part, damaged = folder / _PART, folder / schema.FILE
+    try:
+        _remove(part)
+        lost = salvage.carry_over(damaged, part)
+        part.replace(folder / _READY)
+        kept = _set_aside(damaged, now)
+        finish(folder)
+    except OSError as error:
+        raise SessionError(
+            f"The session {folder} is damaged, and its repair failed: {error.strerror or error}. "
+            "A repair needs as much room as the session takes; make room and open it again. Nothing was removed."
+        ) from error
+    return [f"The database was damaged and has been repaired; the damaged file is kept as {kept.name}.", *lost]
+
+
+def finish(folder: Path) -> None:
+    """Move a repaired database into place: the last step of ``mend``, also where a crash came before it."""
+    ready, path = folder / _READY, folder / schema.FILE
+    if ready.exists() and not path.exists():
+        ready.replace(path)
+        _sync(folder)
+
+
+def _set_aside(damaged: Path, now: datetime) -> Path:
+    """Rename the damaged file and its log to a name that is free."""
+    stem, count = f"session.broken-{now:%Y%m%dT%H%M%S}", 0
+    while (kept := damaged.with_name(f"{stem}{f'-{count}' if count else ''}.sqlite")).exists():
+        count += 1
+    damaged.rename(kept)
+    for suffix in _SIDE_FILES:
+        with suppress(FileNotFoundError):
+            damaged.with_name(damaged.name + suffix).rename(kept.with_name(kept.name + suffix))
+    return kept
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *_SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring the renames to the disk; Windows cannot open a folder and does so by itself."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
