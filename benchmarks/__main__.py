@@ -16,10 +16,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import balancing, latency, rows, sets, table, teach, tiling
+from benchmarks import balancing, latency, rows, sets, starts, table, teach, tiling
 
 DOCUMENT = sets.REPOSITORY / "docs" / "benchmarks.md"
-FIGURES = ("latency", "teach", "balancing", "heartbeat", "tiling")
+FIGURES = ("latency", "teach", "starts", "balancing", "heartbeat", "tiling")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -30,6 +30,7 @@ def arguments(figure: str, quick: bool, folder: Path, jobs: int) -> list[str]:
     full = {
         "latency": out,
         "teach": ["--strokes", "5", "20", "80", *several, *out],
+        "starts": [*several, *out],
         "balancing": [*several, *out],
         "tiling": out,
         "heartbeat": [],
@@ -37,6 +38,7 @@ def arguments(figure: str, quick: bool, folder: Path, jobs: int) -> list[str]:
     short = {
         "latency": ["--strokes", "3", "--peer-strokes", "1", *out],
         "teach": ["--strokes", "20", "--seeds", "1", "--seconds", "5", "--sets", "tumour", "membranes", *out],
+        "starts": ["--seeds", "1", "--steps", "4", *several, *out],
         "balancing": ["--seeds", "2", "--steps", "4", *several, *out],
         "tiling": ["--side", "1536", "--large", "3000", *out],
         "heartbeat": ["--seconds", "3", "--repeats", "1"],
@@ -51,7 +53,7 @@ def measure(figure: str, options: argparse.Namespace, folder: Path) -> None:
     if figure == "heartbeat":
         _heartbeat(given, folder / "heartbeat.md")
         return
-    module = {"latency": latency, "teach": teach, "balancing": balancing, "tiling": tiling}[figure]
+    module = {"latency": latency, "teach": teach, "starts": starts, "balancing": balancing, "tiling": tiling}[figure]
     module.run(module.parse(given))
 
 
@@ -67,6 +69,7 @@ def render(folder: Path) -> str:
     renderers: dict[str, Callable[[Sequence[rows.Row]], str]] = {
         "latency": latency.render,
         "teach": table.render,
+        "starts": starts.render,
         "balancing": balancing.render,
         "tiling": tiling.render,
     }

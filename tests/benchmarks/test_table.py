@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks import balancing, pool, rows, table, teach
+from benchmarks import balancing, pool, rows, starts, table, teach
 from benchmarks.__main__ import BEGIN, END, write
 
 
@@ -76,6 +76,14 @@ def test_teach_has_one_task_for_each_case_and_method_and_gives_parameters_to_our
     assert len(found) == 2 * 2 * 3
     assert {task.method for task in found if task.params} == {"ours"}
     assert found[0].params == {"start": "scratch"}
+
+
+def test_starts_compare_networks_alone_after_the_same_steps_and_are_named_by_their_file():
+    options = starts.parse(["--starts", "scratch", "folder/self.safetensors", "--seeds", "1", "--steps", "7"])
+    found = list(starts.tasks(options))
+    assert {task.label for task in found} == {"scratch", "self"}
+    assert {task.params["start"] for task in found} == {"scratch", "folder/self.safetensors"}
+    assert {(task.params["steps"], task.params["blend_linear"]) for task in found} == {(7, False)}
 
 
 @pytest.mark.parametrize(("text", "value"), [("a=2", 2), ("a=0.5", 0.5), ("a=true", True), ("a=none", "none")])
