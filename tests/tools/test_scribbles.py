@@ -232,12 +232,23 @@ def test_dense_patch_is_mixed_in():
 
 @pytest.mark.parametrize("convert", [
     lambda a: a.astype(np.float64), lambda a: a.astype(">u2") * 100, lambda a: a[..., 0] > 130, lambda a: a[..., :2],
-], ids=["float64", "big-endian", "bool", "two channels"])  # fmt: skip
+    lambda a: a[..., [0, 1, 2, 0]], lambda a: a[..., [0, 1, 2, 0]].astype(np.uint16),
+], ids=["float64", "big-endian", "bool", "two channels", "RGBA", "four channels"])  # fmt: skip
 def test_other_types_of_image(convert):
     image, truth = two_textures()
     given = convert(image)
     events = []
     run_inline("scribbles", job(given, strokes_on(truth), axes="yx" if given.ndim == 2 else "yxc"), events.append)
+    assert (drawn(events, "prediction", truth.shape, np.uint8) == truth).mean() > 0.8
+
+
+def test_four_channels_ahead_of_the_picture_are_no_alpha_and_the_model_applies_to_such_images():
+    image, truth = two_textures()
+    given = np.moveaxis(image[..., [0, 1, 2, 0]], -1, 0)
+    result = run_inline("scribbles", job(given, strokes_on(truth), axes="cyx"))
+    events = []
+    again = Job({"image": Image.of(given, "cyx")}, ApplyParams(model=result.values["model"]))
+    run_inline("apply", again, events.append)
     assert (drawn(events, "prediction", truth.shape, np.uint8) == truth).mean() > 0.8
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "scribbles": "Teach: segment an image from a few strokes, and keep the model",
     "apply": "segment other images with a model",
     "models": "list the models, show one or remove one",
+    "session": "look at, check, repair or export the annotations that a session keeps",
     "train": "train a model on a folder of images",
 }
 """Name of the command (and of its module) and what it does."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_medseg.core import axes as axes_
+from napari_medseg.core.classes import SegmentationClass
 from napari_medseg.core.errors import InputError
 
 Kind = Literal["raw", "probability", "labels", "stain"]
@@ -75,6 +76,8 @@ class Image:
         One letter an axis, of "tzyxc".
     geometry
         For the spatial axes (all but c) of level 0.
+    classes
+        Names and colours of labels, where they are known.
     """
 
     levels: tuple[Any, ...]
@@ -82,6 +85,7 @@ class Image:
     geometry: Geometry
     kind: Kind = "raw"
     name: str = "image"
+    classes: tuple[SegmentationClass, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_medseg.core import axes as axes_
+from napari_medseg.core.classes import SegmentationClass, from_json
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Box, Geometry, Image, Kind
 from napari_medseg.io import pyramid, resolution
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".zarr",)
 ORDER = "tczyx"
 """The order of axes that the format asks for."""
+_COLOUR = re.compile("#[0-9a-fA-F]{6}$")
 OWN_KEY = "napari-medseg"
 """Attribute with the parts of the geometry that NGFF 0.5 cannot say: rotation, shear, affine."""
 
@@ -86,7 +89,28 @@ def _multiscale(group: zarr.Group, name: str, kind: Kind) -> Image:
     geometry = Geometry(vectors[0], tuple(units[i] for i in space), vectors[1], **_own(group))
     levels = tuple(View(array, shown, name) for array in arrays)
     stored: Kind = "labels" if "image-label" in _ome(group) else kind
-    return Image(levels, axes, geometry, stored, str(first.get("name") or "").strip("/") or _stem(name))
+    title = str(first.get("name") or "").strip("/") or _stem(name)
+    return Image(levels, axes, geometry, stored, title, _classes(_ome(group).get("image-label")))
+
+
+def _classes(described: Any) -> tuple[SegmentationClass, ...]:
+    """Names and colours of labels; what others have written in another way is passed over."""
+    lists = described if isinstance(described, dict) else {}
+    found: dict[str, dict[str, str]] = {}
+    for row in [*(lists.get("colors") or ()), *(lists.get("properties") or ())]:
+        if isinstance(row, dict) and isinstance(row.get("label-value"), int) and row["label-value"] > 0:
+            said = found.setdefault(str(row["label-value"]), {})
+            said |= {"name": str(row["class"])} if row.get("class") else {}
+            said |= {"colour": _colour(row["rgba"])} if _is_rgba(row.get("rgba")) else {}
+    return from_json({label: said for label, said in found.items() if said})
+
+
+def _is_rgba(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(part in range(256) for part in value)
+
+
+def _colour(rgba: list[int]) -> str:
+    return "#" + bytes(map(int, rgba[:3])).hex()
 
 
 def _named_axes(axes: Any, ndim: int, name: str) -> tuple[list[str], list[str]]:
@@ -127,6 +151,8 @@ def create_pyramid(
     kind: Kind = "raw",
     name: str = "image",
     chunk: int = pyramid.TILE,
+    count: int | None = None,
+    classes: Sequence[SegmentationClass] = (),
 ) -> tuple[zarr.Array, ...]:
     """Create an empty OME-Zarr 0.5 image and return its levels, finest first.
 
@@ -138,14 +164,21 @@ def create_pyramid(
         In the order t, c, z, y, x, as the format asks; any but y and x may be missing.
     geometry
         For the spatial axes.
+    count
+        Number of levels; as many as a viewer needs by default.
+    classes
+        Names and colours of labels.
     """
     import zarr
 
     axes_.check(axes, len(shape))
     if axes != "".join(letter for letter in ORDER if letter in axes):
         raise InputError(f"OME-Zarr wants its axes in the order {ORDER}, not {axes}.")
-    shapes = pyramid.level_shapes(shape, axes)
-    group = zarr.create_group(store=path, attributes=_attributes(axes, len(shapes), geometry, kind, name))
+    shapes = pyramid.level_shapes(shape, axes, count=count)
+    attributes = _attributes(axes, len(shapes), geometry, kind, name)
+    if kind == "labels":
+        attributes["ome"]["image-label"] = _image_label(classes)
+    group = zarr.create_group(store=path, attributes=attributes)
     native = np.dtype(dtype).newbyteorder("=")
     limits = {"y": chunk, "x": chunk}
     return tuple(
@@ -180,18 +213,28 @@ def build_pyramid(levels: tuple[Any, ...], axes: str, kind: Kind = "raw", box: B
 
 
 def write_omezarr(path: Path, image: Image) -> None:
-    """Write level 0 as OME-Zarr 0.5 with a pyramid; reads region by region. What is at ``path`` is replaced."""
+    """Write OME-Zarr 0.5 with a pyramid; reads region by region. What is at ``path`` is replaced.
+
+    Regions of background alone take no room. Labels keep the levels that they have; see `pyramid.levels_to_keep`.
+    """
     axes = "".join(letter for letter in ORDER if letter in image.axes)
     place = [image.axes.index(letter) for letter in axes]
     shape = tuple(image.levels[0].shape[i] for i in place)
     geometry = _sorted_geometry(image.geometry, image.spatial_axes, axes_.spatial(axes))
+    kept = pyramid.levels_to_keep(image)
+    count = len(kept) if len(kept) > 1 else None
     with fresh(path) as target:
-        levels = create_pyramid(target, shape, image.dtype, axes, geometry, image.kind, image.name)
-        for box in pyramid.boxes(shape, axes):
-            spans = dict(zip(axes, box, strict=True))
-            block = np.asarray(image.levels[0][tuple(spans[letter] for letter in image.axes)])
-            levels[0][box] = block.transpose(place).astype(levels[0].dtype, copy=False)
-        for _ in build_pyramid(levels, axes, image.kind):
+        levels = create_pyramid(
+            target, shape, image.dtype, axes, geometry, image.kind, image.name, count=count, classes=image.classes
+        )
+        for source, level in zip(kept, levels, strict=False):
+            for box in pyramid.boxes(tuple(level.shape), axes):
+                spans = dict(zip(axes, box, strict=True))
+                block = np.asarray(source[tuple(spans[letter] for letter in image.axes)])
+                # A new array is background all over, and asking costs a hundredth of what writing does.
+                if block.any():
+                    level[box] = block.transpose(place).astype(level.dtype, copy=False)
+        for _ in build_pyramid(levels[len(kept) - 1 :], axes, image.kind):
             pass
 
 
@@ -230,11 +273,21 @@ def _attributes(axes: str, levels: int, geometry: Geometry, kind: Kind, name: st
         "version": "0.5",
         "multiscales": [{"name": name, "axes": [_axis(letter, units) for letter in axes], "datasets": datasets}],
     }
-    if kind == "labels":
-        ome["image-label"] = {"version": "0.5"}
     own = {key: getattr(geometry, key) for key in ("rotate", "shear", "affine")}
     stored = {key: np.asarray(matrix).tolist() for key, matrix in own.items() if matrix is not None}
     return {"ome": ome} | ({OWN_KEY: stored} if stored else {})
+
+
+def _image_label(classes: Sequence[SegmentationClass]) -> dict[str, Any]:
+    """What says that an image is one of labels, with the names and colours of those that have any."""
+    colours = [{"label-value": row.label, "rgba": _rgba(row.colour)} for row in classes if _COLOUR.match(row.colour)]
+    names = [{"label-value": row.label, "class": row.name} for row in classes if row.name]
+    lists = {"colors": colours, "properties": names}
+    return {"version": "0.5", **{key: rows for key, rows in lists.items() if rows}}
+
+
+def _rgba(colour: str) -> list[int]:
+    return [*bytes.fromhex(colour[1:7]), 255]
 
 
 def _axis(letter: str, units: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_medseg.core.image import Box
+from napari_medseg.core.image import Box, Image
 
 TILE = 512
 """Side of a tile in pixels; even, so that a tile of one level is a whole block of the next."""
@@ -16,13 +16,30 @@ SMALLEST = 1024
 """A level is added until the coarsest has no side longer than this."""
 
 
-def level_shapes(shape: tuple[int, ...], axes: str, smallest: int = SMALLEST) -> list[tuple[int, ...]]:
-    """Shapes of all levels, finest first."""
+def level_shapes(
+    shape: tuple[int, ...], axes: str, smallest: int = SMALLEST, count: int | None = None
+) -> list[tuple[int, ...]]:
+    """Shapes of all levels, finest first: ``count`` of them, or until no side is longer than ``smallest``."""
     shapes = [tuple(shape)]
-    while max(shapes[-1][axes.index("y")], shapes[-1][axes.index("x")]) > smallest:
+    while len(shapes) < count if count else max(_plane(shapes[-1], axes)) > smallest:
         sizes = zip(shapes[-1], axes, strict=True)
         shapes.append(tuple((size + 1) // 2 if axis in "yx" else size for size, axis in sizes))
     return shapes
+
+
+def levels_to_keep(image: Image) -> tuple[Any, ...]:
+    """The levels of an image that a file takes over as they are: all of labels that halve exactly, else the finest.
+
+    Labels that are painted keep all their levels in step; those of a scanner are cut, shifted or compressed.
+    """
+    shapes = [tuple(level.shape) for level in image.levels]
+    small = max(_plane(shapes[-1], image.axes)) <= 2 * SMALLEST
+    halved = shapes == level_shapes(shapes[0], image.axes, count=len(shapes))
+    return image.levels if image.kind == "labels" and small and halved else image.levels[:1]
+
+
+def _plane(shape: tuple[int, ...], axes: str) -> tuple[int, int]:
+    return shape[axes.index("y")], shape[axes.index("x")]
 
 
 def boxes(shape: tuple[int, ...], axes: str, tile: int = TILE, within: Box | None = None) -> Iterator[Box]:

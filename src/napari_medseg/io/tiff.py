@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import tempfile
 import weakref
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -20,7 +22,7 @@ from napari_medseg.io.lazy import READ_ERRORS, View
 from napari_medseg.io.saving import fresh
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile, TiffPageSeries
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".bif", ".qptiff")
 
@@ -171,36 +173,40 @@ def _ratio(page: Any, tag: str) -> float:
 
 
 def write_tiff(path: Path, image: Image, tile: int = pyramid.TILE) -> None:
-    """Write level 0 as a tiled, deflated OME-TIFF with a pyramid in SubIFDs.
+    """Write a tiled, deflated OME-TIFF with a pyramid in SubIFDs.
 
     Reads each region once and holds a few tiles at a time. The pixel size is kept; OME-TIFF has no place
-    for a rotation or an affine (OME-Zarr has).
+    for a rotation or an affine (OME-Zarr has). Labels keep the levels that they have (see
+    `pyramid.levels_to_keep`), and all their empty tiles are one in the file.
     """
     from tifffile import TiffWriter
 
     plan = _Plan(image)
-    shapes = pyramid.level_shapes(plan.shape, plan.axes)
+    kept = len(pyramid.levels_to_keep(image))
+    shapes = pyramid.level_shapes(plan.shape, plan.axes, count=kept if kept > 1 else None)
     options = {"tile": (tile, tile), "compression": "zlib", "photometric": "rgb" if plan.rgb else "minisblack"}
     options |= plan.resolution()
     large = int(np.prod(plan.shape, dtype=np.int64)) * plan.dtype.itemsize > 2**31
-    with (
-        fresh(path) as target,
-        tempfile.TemporaryDirectory(dir=target.parent) as scratch,
-        TiffWriter(target, ome=True, bigtiff=large) as writer,
-    ):
-        source: Any = None
-        for number, shape in enumerate(shapes):
-            coarser = _scratch_array(scratch, shapes, number, plan)
-            writer.write(
-                _tiles(plan, source, shape, coarser, tile),
-                shape=shape,
-                dtype=plan.dtype,
-                subifds=len(shapes) - 1 if number == 0 else None,
-                subfiletype=1 if number else 0,
-                metadata=plan.metadata() if number == 0 else None,
-                **options,
-            )
-            source = coarser
+    with fresh(path) as target:
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent) as scratch,
+            TiffWriter(target, ome=True, bigtiff=large) as writer,
+        ):
+            source: Any = None
+            for number, shape in enumerate(shapes):
+                read = partial(plan.read, level=number) if number < kept else source.__getitem__
+                source = _scratch_array(scratch, shapes, number, plan) if number + 1 >= kept else None
+                writer.write(
+                    _tiles(plan, read, shape, source, tile),
+                    shape=shape,
+                    dtype=plan.dtype,
+                    subifds=len(shapes) - 1 if number == 0 else None,
+                    subfiletype=1 if number else 0,
+                    metadata=plan.metadata() if number == 0 else None,
+                    **options,
+                )
+        if plan.labels:
+            _share_empty_tile(target, bytes(tile**2 * plan.dtype.itemsize))
 
 
 class _Plan:
@@ -217,10 +223,10 @@ class _Plan:
         sizes = dict(zip(image.axes, image.levels[0].shape, strict=True))
         self.shape = tuple(sizes[axis] for axis in self.axes)
 
-    def read(self, box: Box) -> np.ndarray:
-        """A region of level 0 in the order of the file."""
+    def read(self, box: Box, level: int) -> np.ndarray:
+        """A region of a level in the order of the file."""
         spans = dict(zip(self.axes, box, strict=True))
-        block = np.asarray(self.image.levels[0][tuple(spans[axis] for axis in self.image.axes)])
+        block = np.asarray(self.image.levels[level][tuple(spans[axis] for axis in self.image.axes)])
         ordered = block.transpose([self.image.axes.index(axis) for axis in self.axes])
         return values.cast(ordered, self.dtype, self.image.name)
 
@@ -230,6 +236,8 @@ class _Plan:
         found["Name"] = self.image.name
         for axis, size, unit in self._sizes():
             found |= {f"PhysicalSize{axis.upper()}": size, f"PhysicalSize{axis.upper()}Unit": unit.replace("um", "µm")}
+        if self.image.classes:
+            found["MapAnnotation"] = {str(row.label): f"{row.name} {row.colour}" for row in self.image.classes}
         return found
 
     def resolution(self) -> dict[str, Any]:
@@ -261,13 +269,45 @@ def _scratch_array(folder: str, shapes: list[tuple[int, ...]], number: int, plan
     return zarr.create_array(store=store, shape=shapes[number + 1], chunks=chunks, dtype=plan.dtype)
 
 
-def _tiles(plan: _Plan, source: Any, shape: tuple[int, ...], coarser: Any, tile: int) -> Iterator[np.ndarray]:
-    """Yield the tiles of one level in the order of the file, and fill the next level on the way."""
+def _tiles(
+    plan: _Plan, read: Callable[[Box], Any], shape: tuple[int, ...], coarser: Any, tile: int
+) -> Iterator[np.ndarray | None]:
+    """Yield the tiles of one level in the order of the file, and fill the next level on the way.
+
+    Of labels, a tile of background alone is ``None``, which tifffile leaves out; not the first, whose type it asks for.
+    """
     page_axes = plan.axes.replace("c", "p") if not plan.rgb else plan.axes
-    for box in pyramid.boxes(shape, page_axes, tile):
-        block = plan.read(box) if source is None else np.asarray(source[box])
+    for number, box in enumerate(pyramid.boxes(shape, page_axes, tile)):
+        block = np.asarray(read(box))
+        if plan.labels and number and not block.any():
+            yield None
+            continue
         if coarser is not None:
             coarser[pyramid.halved_box(box, plan.axes)] = pyramid.halve(block, plan.axes, plan.labels)
         plane = block[(0,) * (block.ndim - (3 if plan.rgb else 2))]
         margins = [(0, tile - plane.shape[0]), (0, tile - plane.shape[1])] + [(0, 0)] * (plane.ndim - 2)
         yield np.ascontiguousarray(np.pad(plane, margins))
+
+
+def _share_empty_tile(path: Path, empty: bytes) -> None:
+    """Let all tiles that were left out be one tile, at the end of the file.
+
+    Readers built on libtiff (Pillow, ITK, MATLAB) take a tile without bytes for damage.
+    """
+    from tifffile import TiffFile
+
+    packed = zlib.compress(empty)
+    with TiffFile(path, mode="r+") as file:
+        end = file.filehandle.seek(0, 2)
+        file.filehandle.write(packed)
+        for page in _pages(file):
+            sizes = page.databytecounts
+            offsets = [offset if size else end for offset, size in zip(page.dataoffsets, sizes, strict=True)]
+            page.tags["TileOffsets"].overwrite(offsets)
+            page.tags["TileByteCounts"].overwrite([size or len(packed) for size in sizes])
+
+
+def _pages(file: TiffFile) -> Iterator[TiffPage]:
+    """All planes of all levels."""
+    for level in file.series[0].levels:
+        yield from (page.aspage() for page in level.pages if page is not None)

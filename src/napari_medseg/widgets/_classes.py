@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -23,12 +23,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medseg.core.classes import SegmentationClass, default_class, from_json, to_json
+
 CLASSES_KEY = "napari_medseg_classes"
 """Key in a scribble layer's metadata."""
 
 MOST_CLASSES = 64
-
-
 DEFAULTS = (default_class(1), default_class(2))
 
 
@@ -38,6 +38,11 @@ def from_metadata(metadata: Mapping[str, Any]) -> tuple[SegmentationClass, ...]:
     if not isinstance(stored, Mapping) or not stored:
         return DEFAULTS
     return from_json(stored)
+
+
+def to_metadata(classes: tuple[SegmentationClass, ...]) -> dict[str, dict[str, str]]:
+    """Plain values for a layer's metadata."""
+    return to_json(classes)
 
 
 def is_ours(layer: Layer) -> bool:

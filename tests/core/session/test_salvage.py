@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,14 +206,57 @@ def test_a_crash_between_the_last_steps_of_a_repair_is_made_good(damaged: Path, 
     assert not (damaged / "session.mended.sqlite").exists()
 
 
-def test_a_damaged_session_that_is_held_elsewhere_is_not_touched(damaged: Path):
+def test_a_damaged_session_that_is_held_elsewhere_is_read_from_a_copy(damaged: Path, shown):
     first = Session.open(damaged)
     first.flush(10)
     write_into(damaged, 0, bytes(100))
     for log in damaged.glob("*-wal"):
         log.unlink()
     before = (damaged / FILE).read_bytes()
-    with pytest.raises(SessionError, match="cannot be read.*medseg session repair"):
-        Session.open(damaged)
+    names = sorted(path.name for path in damaged.iterdir())
+    second = Session.open(damaged)
+    assert "has it open on" in second.read_only
+    assert "is left as it is; a temporary copy shows what could be read" in second.recovered[0]
+    assert second.recovered[1].startswith(f"It holds {STROKES} actions")
+    assert shown(second) == {number % 10: content(number) for number in range(STROKES - 10, STROKES)}
+    assert second.folder == damaged and second.docs["n"] == STROKES - 1
+    assert len(second.history()) == STROKES
+    with pytest.raises(SessionError, match="has it open on"):
+        second.repair()
+    second.close()
     assert (damaged / FILE).read_bytes() == before
+    assert sorted(path.name for path in damaged.iterdir()) == names
     first.abandon()
+
+
+def test_every_single_page_may_be_lost_where_nothing_can_be_written(
+    model: Path, tmp_path: Path, shown, monkeypatch: pytest.MonkeyPatch
+):
+    """The same as for writing, on a copy in a temporary folder, of which nothing is left."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    copied = 0
+    for page in range(pages(model)):
+        folder = Path(shutil.copytree(model, tmp_path / f"{page}.medseg"))
+        write_into(folder, page * PAGE_BYTES, b"\xa5" * PAGE_BYTES)
+        before = (folder / FILE).read_bytes()
+        with Session.open(folder, writable=False) as session:
+            assert session.read_only == "This session is open for reading only, as was asked."
+            assert is_some_version(shown(session)), page
+            copied += bool(session.recovered)
+            assert bool(session.recovered) == bool(list(scratch.iterdir()))
+            assert session.check() != [], page
+            assert session.info().folder == folder
+        assert (folder / FILE).read_bytes() == before
+        assert not list(scratch.iterdir())
+    assert copied > 3
+
+
+def test_an_unfinished_stroke_is_mentioned_where_it_cannot_be_recovered(session: Session, edit, shown):
+    session.record("Stroke", edit=edit({1: b"a"}))
+    session.draft(edit({2: b"b"}))
+    session.flush(10)
+    with Session.open(session.folder, writable=False) as second:
+        assert "had not ended when this was opened; it is not shown" in second.recovered[0]
+        assert shown(second) == {1: b"a"}

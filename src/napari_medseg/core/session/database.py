@@ -18,10 +18,16 @@ class Database:
 
     In WAL mode reading never waits for writing and sees whole transactions only. The writing connection belongs to
     the writer's thread; the reading one is shared, one query at a time.
+
+    Parameters
+    ----------
+    path
+        The file, where it is not the one in ``folder``.
     """
 
-    def __init__(self, folder: Path, *, writable: bool) -> None:
+    def __init__(self, folder: Path, *, writable: bool, path: Path | None = None) -> None:
         self.folder, self.writable = folder, writable
+        self.path = path or folder / schema.FILE
         self.version = 0
         self._lock = threading.RLock()
         self._reading: sqlite3.Connection | None = None
@@ -31,11 +37,6 @@ class Database:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self.folder / schema.FILE
 
     def open(self) -> None:
         """Connect, and see that the file can be read; sqlite3.DatabaseError where it is damaged."""

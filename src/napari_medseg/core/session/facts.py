@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from napari_medseg.core.session import transactions
 from napari_medseg.core.session.action import to_json
 from napari_medseg.core.session.store import Store
-from napari_medseg.core.session.writer import MayWrite
+from napari_medseg.core.session.writer import Writer
 
 PREFIX = "fact/"
 
@@ -17,7 +17,7 @@ PREFIX = "fact/"
 class Facts(Mapping[str, Any]):
     """JSON values by key. Undo, redo and compaction leave them alone; what can be undone is a document."""
 
-    def __init__(self, store: Store, may_write: MayWrite) -> None:
+    def __init__(self, store: Store, may_write: Callable[[], Writer]) -> None:
         self._values = {key.removeprefix(PREFIX): value for key, value in store.metas(PREFIX).items()}
         self._may_write = may_write
 

@@ -24,6 +24,8 @@ class Info:
         Stored bytes that only undo and redo need: what compaction gives back.
     file_bytes, predictions_bytes
         Size of the database with its log, and of ``predictions.zarr``.
+    people
+        Who acted, the most active first, and the number of their actions.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Info:
     file_bytes: int
     predictions_bytes: int
     image: dict[str, Any] | None
+    people: dict[str, int]
 
 
 def gather(database: Database, predictions: Path) -> Info:
@@ -53,9 +56,10 @@ def gather(database: Database, predictions: Path) -> Info:
         docs=tuple(sorted(map(slots.doc, store.slots(slots.DOCS)))),
         present_bytes=present,
         history_bytes=total - present,
-        file_bytes=file_bytes(database.path),
+        file_bytes=file_bytes(database.folder / schema.FILE),
         predictions_bytes=_folder_bytes(predictions),
         image=store.meta("image"),
+        people=dict(database.query("SELECT who, COUNT(*) AS n FROM journal GROUP BY who ORDER BY n DESC, who")),
     )
 
 

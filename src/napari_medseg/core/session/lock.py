@@ -6,6 +6,7 @@ The file also says who holds it, for the sentence that the second one gets.
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
 import socket
@@ -90,3 +91,11 @@ def _holder(path: Path) -> str:
         return f"{holder['who']} has it open on {holder['host']} (process {holder['pid']}) since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another viewer has it open"
+
+
+def user_name() -> str:
+    """Who is logged in."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from napari_medseg.core.errors import SessionError
 from napari_medseg.core.session import salvage, schema
@@ -30,6 +33,30 @@ def mend(folder: Path, now: datetime) -> list[str]:
             "A repair needs as much room as the session takes; make room and open it again. Nothing was removed."
         ) from error
     return [f"The database was damaged and has been repaired; the damaged file is kept as {kept.name}.", *lost]
+
+
+def salvage_aside(folder: Path) -> tuple[TemporaryDirectory[str], list[str]]:
+    """Carry what can be read of a damaged database over into a temporary folder; nothing in ``folder`` is touched.
+
+    Returns
+    -------
+    the folder, which goes when it is cleaned up, with ``schema.FILE`` in it; and what was lost, in words
+    """
+    aside = TemporaryDirectory(prefix="medseg-")
+    damaged, copy = folder / schema.FILE, Path(aside.name) / "damaged.sqlite"
+    try:
+        for suffix in ("", "-wal"):
+            if (part := damaged.with_name(damaged.name + suffix)).exists():
+                shutil.copyfile(part, copy.with_name(copy.name + suffix))
+        lost = salvage.carry_over(copy, copy.with_name(schema.FILE))
+        _remove(copy)
+    except (OSError, sqlite3.Error) as error:
+        aside.cleanup()
+        raise SessionError(
+            f"The session {folder} is damaged, and what is left of it could not be copied to {aside.name} ({error}). "
+            "Make room there, or choose another folder with the variable TMPDIR."
+        ) from error
+    return aside, lost
 
 
 def finish(folder: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from napari_medseg.core.errors import InputError, SessionError, StorageError
-from napari_medseg.core.session import check, lock, mending, schema, slots, transactions, troubles
+from napari_medseg.core.session import check, facts, lock, mending, schema, slots, transactions, troubles
 from napari_medseg.core.session.action import START, Clock, stamp
-from napari_medseg.core.session.database import Database
+from napari_medseg.core.session.database import Database, read_only
 from napari_medseg.core.session.image_reference import ImageReference
 from napari_medseg.core.session.store import Store
 
+_AS_ASKED = "This session is open for reading only, as was asked."
 LONGEST_PATH_BYTES = 500
 """SQLite takes no path of 512 bytes or more, the names of its own files beside it included."""
 
@@ -27,23 +29,28 @@ class Opened:
         Why nothing can be written, in words; empty where writing is possible.
     recovered
         What was found and mended on the way, in words.
+    aside
+        The temporary folder with what could be read of a damaged database that may not be repaired in its place.
     """
 
     database: Database
     lock: lock.Lock | None
     read_only: str = ""
     recovered: list[str] = field(default_factory=list)
+    aside: TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
         """Close the database and let go of the lock."""
         self.database.close()
+        if self.aside is not None:
+            self.aside.cleanup()
         if self.lock is not None:
             self.lock.release()
 
 
 def create_folder(folder: Path, image: ImageReference | None, now: str) -> None:
     """Make a folder with an empty session."""
-    _refuse_long(folder)
+    refuse_long(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already and is not an empty folder. Choose another name, or open it.")
     part = folder / "session.new.sqlite"
@@ -61,12 +68,12 @@ def create_folder(folder: Path, image: ImageReference | None, now: str) -> None:
         ) from error
 
 
-def open_folder(folder: Path, who: str, clock: Clock) -> Opened:
-    """Open a folder for writing where possible, else for reading; repair it where it is damaged."""
-    _refuse_long(folder)
+def open_folder(folder: Path, who: str, clock: Clock, *, writable: bool = True) -> Opened:
+    """Open a folder for writing where asked and possible, else for reading; repair it where it is damaged."""
+    refuse_long(folder)
     if not folder.is_dir():
         raise InputError(f"There is no session at {folder}. Give the folder of one, NAME.medseg.")
-    held, reason = _lock(folder, who, stamp(clock()))
+    held, reason = _lock(folder, who, stamp(clock())) if writable else (None, _AS_ASKED)
     try:
         if held is not None:
             mending.finish(folder)
@@ -91,7 +98,8 @@ def _describe(path: Path, image: ImageReference | None, now: str) -> None:
         connection.close()
 
 
-def _refuse_long(folder: Path) -> None:
+def refuse_long(folder: Path) -> None:
+    """Raise where SQLite would not take the path."""
     length = len(str(folder.absolute() / schema.FILE).encode("utf-8", "surrogateescape"))
     if length > LONGEST_PATH_BYTES:
         raise InputError(
@@ -114,12 +122,15 @@ def _lock(folder: Path, who: str, since: str) -> tuple[lock.Lock | None, str]:
 
 
 def _open(folder: Path, held: lock.Lock | None, reason: str, clock: Clock) -> Opened:
+    if held is None:
+        return _for_reading(folder, reason)
     recovered: list[str] = []
     try:
-        database = Database(folder, writable=held is not None)
+        database = Database(folder, writable=True)
     except sqlite3.DatabaseError as error:
-        if held is None or not troubles.is_damage(error):
-            return _for_reading(folder, held, reason or troubles.sentence(error, folder))
+        if not troubles.is_damage(error):
+            held.release()
+            return _for_reading(folder, troubles.sentence(error, folder))
         recovered += mending.mend(folder, clock())
         database = Database(folder, writable=True)
     opened = Opened(database, held, reason, recovered)
@@ -132,16 +143,42 @@ def _open(folder: Path, held: lock.Lock | None, reason: str, clock: Clock) -> Op
     return opened
 
 
-def _for_reading(folder: Path, held: lock.Lock | None, reason: str) -> Opened:
-    """Open what cannot be written to."""
-    if held is not None:
-        held.release()
+def _for_reading(folder: Path, reason: str) -> Opened:
+    """Open what cannot, or need not, be written to; where it is damaged, a copy of what can be read of it."""
+    opened = None
     try:
         opened = Opened(Database(folder, writable=False), None, reason)
-    except sqlite3.DatabaseError as error:
-        raise SessionError(f"The session {folder} cannot be read. {troubles.sentence(error, folder)}") from error
-    _judge_version(opened)
+        _judge_version(opened)
+        if not (_can_be_used(opened) and _looks_sound(opened.database.path)):
+            opened.close()
+            opened = _salvaged(folder, reason)
+    except (sqlite3.DatabaseError, troubles.Unreadable) as error:
+        if opened is not None:
+            opened.close()
+        if isinstance(error, sqlite3.Error) and not troubles.is_damage(error):
+            raise SessionError(f"The session {folder} cannot be read. {troubles.sentence(error, folder)}") from error
+        opened = _salvaged(folder, reason)
+    if left := Store(opened.database).meta("draft"):
+        opened.recovered.append(f"A stroke of {left['time_utc']} had not ended when this was opened; it is not shown.")
     return opened
+
+
+def _looks_sound(path: Path) -> bool:
+    connection, _ = read_only(path)
+    try:
+        return check.looks_sound(connection)
+    finally:
+        connection.close()
+
+
+def _salvaged(folder: Path, reason: str) -> Opened:
+    aside, lost = mending.salvage_aside(folder)
+    database = Database(folder, writable=False, path=Path(aside.name) / schema.FILE)
+    found = (
+        "The database is damaged and is left as it is; a temporary copy shows what could be read of it. "
+        "Open the session where it can be written to, or say `medseg session repair` with its folder."
+    )
+    return Opened(database, None, reason, [found, *lost], aside)
 
 
 def _judge_version(opened: Opened) -> None:
@@ -185,8 +222,10 @@ def _can_be_used(opened: Opened) -> bool:
     try:
         head = store.meta("head")
         found = head == START or (head is not None and store.action(head) is not None)
-        for read in (store.newest, store.draft, lambda: store.slots(slots.TILES), lambda: store.slots(slots.DOCS)):
+        for read in (store.newest, store.draft, lambda: store.metas(facts.PREFIX)):
             read()
+        for prefix in (slots.TILES, slots.DOCS):
+            store.slots(prefix)
     except troubles.Unreadable:
         return False
     return found

@@ -9,7 +9,6 @@ from napari_medseg.core.session.ahead import Ahead
 from napari_medseg.core.session.store import Store
 from napari_medseg.core.session.troubles import Unreadable
 
-
 BATCH = 500
 """Values that one query reads."""
 

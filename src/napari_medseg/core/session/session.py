@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import getpass
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +13,25 @@ from typing import Any
 
 from napari_medseg.core.edits import Box, Edit
 from napari_medseg.core.errors import MedsegError, SessionError, StorageError
-from napari_medseg.core.session import check, compaction, info, mending, opening, route, slots, transactions, troubles
+from napari_medseg.core.session import (
+    check,
+    compaction,
+    info,
+    mending,
+    moving,
+    opening,
+    route,
+    schema,
+    slots,
+    transactions,
+    troubles,
+)
 from napari_medseg.core.session.action import START, Action, Clock, Entry, Step, stamp, utc_now
 from napari_medseg.core.session.docs import Docs, encode
 from napari_medseg.core.session.drafts import Drafts
+from napari_medseg.core.session.facts import Facts
 from napari_medseg.core.session.image_reference import Found, ImageReference
+from napari_medseg.core.session.lock import user_name
 from napari_medseg.core.session.store import Store
 from napari_medseg.core.session.tiles import SessionTiles, values_of
 from napari_medseg.core.session.timeline import Timeline, Values
@@ -51,8 +64,8 @@ class Session:
         Why nothing can be written, in words; empty where writing is possible.
     image
         The image that the session belongs to; see ``set_image``.
-    docs
-        The documents, by key.
+    docs, facts
+        The documents, by key; and what is said once and is no part of the history.
     on_trouble
         Called from the writing thread with a sentence when writing begins to fail, and ``None`` when it works again.
     on_change
@@ -73,6 +86,7 @@ class Session:
         self.image = ImageReference.from_json(stored) if stored else None
         self._timeline = Timeline(self._store)
         self.docs = Docs(self._timeline.present)
+        self.facts = Facts(self._store, self._must_write)
         self._writer: Writer | None = None
         if not opened.read_only:
             self._start_writing()
@@ -91,10 +105,12 @@ class Session:
         return cls.open(folder, who=who, clock=clock)
 
     @classmethod
-    def open(cls, folder: Path | str, *, who: str | None = None, clock: Clock = utc_now) -> Session:
-        """Open a session; see ``read_only`` and ``recovered`` for how it went."""
+    def open(
+        cls, folder: Path | str, *, who: str | None = None, clock: Clock = utc_now, writable: bool = True
+    ) -> Session:
+        """Open a session, for reading only where asked; see ``read_only`` and ``recovered`` for how it went."""
         name = who or user_name()
-        opened = opening.open_folder(Path(folder), name, clock)
+        opened = opening.open_folder(Path(folder), name, clock, writable=writable)
         try:
             return cls(opened, name, clock)
         except BaseException:
@@ -253,7 +269,7 @@ class Session:
 
     def check(self) -> list[check.Problem]:
         """Read all that is on disk and list what is wrong with it."""
-        return check.check(self._opened.database.path)
+        return check.check(self.folder / schema.FILE)
 
     def repair(self) -> list[str]:
         """Repair what ``check`` finds; return what was done and what was lost, in words."""
@@ -283,6 +299,14 @@ class Session:
                 ) from error
             self._timeline.go_on_from_disk()
             return before - info.file_bytes(self._opened.database.path)
+
+    def move_to(self, folder: Path | str) -> None:
+        """Move the session to a new folder, on another drive too; it stays open."""
+        writer = self._must_write()
+        with self._lock:
+            self._record_staged()
+            writer.flush(CLOSE_S)
+            moving.move(self._opened, Path(folder), self.who, stamp(self._clock()), writer.call)
 
     def close(self, timeout: float = CLOSE_S) -> None:
         """Write what waits and close. StorageError where that cannot be done; the session then stays open."""
@@ -370,11 +394,3 @@ class Session:
     def _close_at_exit(self) -> None:
         with suppress(MedsegError):
             self.close(EXIT_S)
-
-
-def user_name() -> str:
-    """Who is logged in."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

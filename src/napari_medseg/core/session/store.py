@@ -33,15 +33,15 @@ class Store:
         """What some slots hold; those that are empty or damaged are left out."""
         marks = ", ".join("?" * len(slots))
         found = self._database.query(
-            f"SELECT slot, data, blobs.crc FROM state JOIN blobs ON blobs.id = state.blob WHERE slot IN ({marks})", slots
+            f"SELECT slot, data, blobs.crc FROM state JOIN blobs ON blobs.id = state.blob WHERE slot IN ({marks})",
+            slots,
         )
         return {slot: data for slot, data, crc in found if rows.intact((data, crc))}
 
     def slots(self, prefix: str) -> list[str]:
         """All slots that hold something and begin with ``prefix``, which ends with a slash."""
-        # "0" is the character after "/", so this is one range of the index.
-        bounds = (prefix, f"{prefix[:-1]}0")
-        return [slot for (slot,) in self._database.query("SELECT slot FROM state WHERE slot >= ? AND slot < ?", bounds)]
+        statement = "SELECT slot FROM state WHERE slot >= ? AND slot < ?"
+        return [slot for (slot,) in self._database.query(statement, _range_of(prefix))]
 
     def action(self, row_id: int) -> Action | None:
         """One action; ``None`` where there is no such row."""
@@ -80,6 +80,11 @@ class Store:
         found = self._database.query(rows.select("meta", "WHERE key = ?"), (key,))
         return json.loads(found[0][1]) if found and rows.intact(found[0]) else None
 
+    def metas(self, prefix: str) -> dict[str, Any]:
+        """The intact entries of ``meta`` whose keys begin with ``prefix``, which ends with a slash."""
+        found = self._database.query(rows.select("meta", "WHERE key >= ? AND key < ?"), _range_of(prefix))
+        return {key: json.loads(value) for key, value, crc in found if rows.intact((key, value, crc))}
+
     def draft(self) -> tuple[dict[str, bytes | None], int]:
         """The draft that was left, and the number of its values that are damaged."""
         found = self._database.query(rows.select("draft"))
@@ -97,3 +102,8 @@ class Store:
         if data is None or not rows.intact((data, crc)):
             raise Unreadable(f"What {self._database.folder} holds for {slot} is damaged. {_REPAIR}")
         return data
+
+
+def _range_of(prefix: str) -> tuple[str, str]:
+    """What begins with ``prefix`` as one range of an index: "0" is the character after "/"."""
+    return prefix, f"{prefix[:-1]}0"

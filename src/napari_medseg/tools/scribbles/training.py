@@ -9,7 +9,7 @@ from napari_medseg.core.job import Memory
 from napari_medseg.nn import store
 from napari_medseg.nn.device import Device
 from napari_medseg.nn.networks import build, copy_matching
-from napari_medseg.nn.normalise import Scaling
+from napari_medseg.nn.normalise import Normalisation, Scaling
 from napari_medseg.nn.packing import net_tensors
 from napari_medseg.tools.scribbles.lesson import Lesson
 from napari_medseg.tools.scribbles.params import ENCODER, SCRATCH
@@ -50,9 +50,10 @@ def _key(lesson: Lesson, device: Device) -> tuple[Any, ...]:
 
 
 def network_channels(lesson: Lesson) -> int:
-    """Grey images are shown to the network as three equal channels; alpha is dropped."""
-    channels = lesson.image.channels
-    return 3 if channels in (1, 4) else channels
+    """Grey images are shown to the network as three equal channels; the alpha of a colour picture is dropped."""
+    if lesson.image.channels == 1 or Normalisation.suited(lesson.image).method == "rgb8":
+        return 3
+    return lesson.image.channels
 
 
 def _new_fit(lesson: Lesson, device: Device, draw: Any, score: Exam | None) -> Fit:

@@ -1,0 +1,218 @@
+"""`medseg session`: look at the annotations that a session keeps, check and repair them, and write them to a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_medseg import io
+from napari_medseg.cli import _console
+from napari_medseg.core import annotation
+from napari_medseg.core.errors import BrokenTile, InputError, MedsegError, NewerTile, SessionError
+from napari_medseg.core.events import Note, Progress
+from napari_medseg.core.image import Image
+from napari_medseg.core.session import ANNOTATION, Session
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    sentences = {
+        "info": "show image, layers, people and disk cost; nothing is changed",
+        "check": "read all of it and list what is wrong; nothing is changed",
+        "repair": "repair what check lists; the damaged file is kept beside",
+        "export": "write a layer to a file, of any size; nothing in the session is changed",
+    }
+    for action, sentence in sentences.items():
+        command = actions.add_parser(
+            action, help=sentence, description=f"{sentence[0].upper()}{sentence[1:]}.", allow_abbrev=False
+        )
+        command.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the session, NAME.medseg")
+        if action == "export":
+            _configure_export(command)
+
+
+def _configure_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="labels to write: .ome.zarr or .tif (OME-TIFF) at any size, with all levels; .png or .nii.gz if small",
+    )
+    parser.add_argument(
+        "--layer", metavar="NAME", help=f"which of several layers (default {ANNOTATION}); info lists them"
+    )
+    parser.add_argument("--replace", action="store_true", help="replace FILE where it is there already")
+    _console.add_option(parser)
+
+
+def run(args: argparse.Namespace) -> str:
+    """Do one of the four."""
+    return {"info": _info, "check": _check, "repair": _repair, "export": _export}[args.action](args)
+
+
+def _info(args: argparse.Namespace) -> str:
+    with Session.open(args.folder, writable=False) as session:
+        rows = list(_facts(session))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+
+def _facts(session: Session) -> Iterator[tuple[str, str]]:
+    """What there is to say of a session, a line each; further lines on the same thing have no name."""
+    info, found = session.info(), session.find_image()
+    yield "session", str(session.folder)
+    yield "created", info.created
+    yield "image", "none" if found is None else str(found.path or "missing")
+    if found is not None and found.sentence:
+        yield "", found.sentence
+    yield from _named("layers", [_layer_line(session, name, info.tiles.get(name, 0)) for name in _layers(session)])
+    yield "actions", f"{info.actions}{_newest(session)}"
+    yield from _named("people", [f"{who or 'unknown'}: {count} actions" for who, count in info.people.items()])
+    yield "documents", ", ".join(info.docs) or "none"
+    yield "on disk", size_text(info.file_bytes + info.predictions_bytes)
+    yield "  annotations", size_text(info.present_bytes)
+    yield "  history", f"{size_text(info.history_bytes)}, which compaction gives back"
+    yield "  predictions", f"{size_text(info.predictions_bytes)}, which can be made again"
+    for sentence in session.recovered:
+        yield "note", sentence
+
+
+def _named(name: str, lines: list[str]) -> Iterator[tuple[str, str]]:
+    yield name, lines[0] if lines else "none"
+    yield from (("", line) for line in lines[1:])
+
+
+def _layers(session: Session) -> list[str]:
+    """Layers that are described, then those of which there are tiles alone."""
+    return list(dict.fromkeys([*annotation.layer_names(session), *session.info().tiles]))
+
+
+def _layer_line(session: Session, name: str, tiles: int) -> str:
+    try:
+        layer = annotation.open_layer(session, name)
+    except MedsegError as error:
+        return f"{name}: {tiles} tiles; {error}"
+    classes = ", ".join(f"{row.label} {row.name}" for row in annotation.classes_of(session, name))
+    image = layer.image
+    axes = " x ".join(f"{size:,} {axis}" for size, axis in zip(image.shape(), image.axes, strict=True))
+    facts = [
+        f"{axes} pixels",
+        str(image.dtype),
+        _pixel_size(image),
+        f"{tiles:,} tiles",
+        classes and f"classes {classes}",
+    ]
+    return f"{name}: {', '.join(filter(None, facts))}"
+
+
+def _pixel_size(image: Image) -> str:
+    """Pixel size along each axis with its unit; empty where nobody has given one."""
+    units = image.geometry.units
+    if set(units) == {"pixel"}:
+        return ""
+    return " x ".join(f"{size:g} {unit}" for size, unit in zip(image.geometry.scale, units, strict=True))
+
+
+def _newest(session: Session) -> str:
+    newest = session.history(limit=1)
+    if not newest:
+        return ""
+    action = newest[0].action
+    return f"; the newest is {action.name!r} by {action.who or 'unknown'} at {action.time_utc}"
+
+
+def size_text(size: float) -> str:
+    """A number of bytes with a unit that keeps it short."""
+    unit = 0
+    while size >= 1000 and unit + 1 < len(_UNITS):
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size:.0f} {_UNITS[0]}"
+
+
+def _check(args: argparse.Namespace) -> str:
+    with Session.open(args.folder, writable=False) as session:
+        problems = [problem.sentence for problem in session.check()]
+        for name in annotation.layer_names(session):
+            problems += _layer_problems(session, name)
+    if not problems:
+        return f"{args.folder}: no problems."
+    sys.stdout.write("".join(f"{problem}\n" for problem in problems))
+    raise SessionError(f"{len(problems)} problems in {args.folder}. Say medseg session repair {args.folder}")
+
+
+def _layer_problems(session: Session, name: str) -> Iterator[str]:
+    try:
+        damaged = annotation.open_layer(session, name).pyramid.damaged
+    except (InputError, SessionError, BrokenTile, NewerTile) as error:
+        yield f"Layer {name}: {error}"
+        return
+    yield from (f"Layer {name}: the coarser versions of {key} are missing or damaged." for key in damaged)
+
+
+def _repair(args: argparse.Namespace) -> str:
+    with Session.open(args.folder) as session:
+        if session.read_only:
+            raise SessionError(f"Nothing was repaired. {session.read_only}")
+        session.repair()
+        said = list(session.recovered)
+        for name in annotation.layer_names(session):
+            if annotation.heal(session, name) is not None:
+                said.append(f"Layer {name}: tiles without coarser versions have them again; undo takes this back.")
+    return "\n".join(said) or f"{args.folder}: there was nothing to repair."
+
+
+def _export(args: argparse.Namespace) -> str:
+    io.check_writable(args.out)
+    if args.out.exists() and not args.replace:
+        raise InputError(f"{args.out} is there already; add --replace, or choose another name.")
+    if args.folder.resolve() in (args.out.resolve(), *args.out.resolve().parents):
+        raise InputError(f"{args.out} lies in the session itself; choose a place outside {args.folder}.")
+    with Session.open(args.folder, writable=False) as session:
+        labels = annotation.labels_of(session, args.layer or _default_layer(session))
+        io.check_writable(args.out, labels)
+        with _console.Console(quiet=args.quiet) as console:
+            for sentence in session.recovered:
+                console.show(Note(sentence, "warning"))
+            io.write_labels(args.out, _watched(labels, console))
+    return f"Written: {args.out}"
+
+
+def _default_layer(session: Session) -> str:
+    """The only layer there is, where it goes by another name."""
+    names = annotation.layer_names(session)
+    return names[0] if len(names) == 1 else ANNOTATION
+
+
+def _watched(labels: Image, console: _console.Console) -> Image:
+    """The same labels; how far they have been read is shown."""
+    total, done = sum(level.size for level in labels.levels), 0
+
+    def tell(pixels: int) -> None:
+        nonlocal done
+        done += pixels
+        console.show(Progress(done, total, "Writing"))
+
+    return replace(labels, levels=tuple(_Watched(level, tell) for level in labels.levels))
+
+
+class _Watched:
+    """A level that tells how many pixels are read of it."""
+
+    def __init__(self, level: Any, tell: Callable[[int], None]) -> None:
+        self.shape, self.dtype = level.shape, level.dtype
+        self._level, self._tell = level, tell
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        block = np.asarray(self._level[key])
+        self._tell(block.size)
+        return block
