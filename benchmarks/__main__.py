@@ -15,11 +15,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks import balancing, latency, rows, sets, starts, table, teach, tiling
+from benchmarks import balancing, latency, painting, rows, session_store, sets, starts, table, teach, tiling
 
 DOCUMENT = sets.REPOSITORY / "docs" / "benchmarks.md"
-FIGURES = ("latency", "teach", "starts", "balancing", "heartbeat", "tiling")
+FIGURES = ("latency", "teach", "starts", "balancing", "heartbeat", "tiling", "painting", "sessions")
+MODULES: dict[str, Any] = {
+    "latency": latency,
+    "teach": teach,
+    "starts": starts,
+    "balancing": balancing,
+    "tiling": tiling,
+    "painting": painting,
+    "sessions": session_store,
+}
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -34,6 +44,8 @@ def arguments(figure: str, quick: bool, folder: Path, jobs: int) -> list[str]:
         "balancing": [*several, *out],
         "tiling": out,
         "heartbeat": [],
+        "painting": out,
+        "sessions": out,
     }
     short = {
         "latency": ["--strokes", "3", "--peer-strokes", "1", *out],
@@ -42,6 +54,8 @@ def arguments(figure: str, quick: bool, folder: Path, jobs: int) -> list[str]:
         "balancing": ["--seeds", "2", "--steps", "4", *several, *out],
         "tiling": ["--side", "1536", "--large", "3000", *out],
         "heartbeat": ["--seconds", "3", "--repeats", "1"],
+        "painting": ["--strokes", "2", "--many", "20", "--each", "2", *out],
+        "sessions": ["--rows", "2000", "--kills", "3", *out],
     }
     return (short if quick else full)[figure]
 
@@ -53,7 +67,7 @@ def measure(figure: str, options: argparse.Namespace, folder: Path) -> None:
     if figure == "heartbeat":
         _heartbeat(given, folder / "heartbeat.md")
         return
-    module = {"latency": latency, "teach": teach, "starts": starts, "balancing": balancing, "tiling": tiling}[figure]
+    module = MODULES[figure]
     module.run(module.parse(given))
 
 
@@ -72,6 +86,8 @@ def render(folder: Path) -> str:
         "starts": starts.render,
         "balancing": balancing.render,
         "tiling": tiling.render,
+        "painting": painting.render,
+        "sessions": session_store.render,
     }
     parts = [f"Machine: {machine()}."]
     for figure in FIGURES:

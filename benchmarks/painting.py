@@ -1,9 +1,9 @@
-"""Figure 1 of painting: what a mouse event costs by zoom on a 100,000 x 188,000 slide, and 1,000 strokes in memory.
+"""Painting on a 100,000 x 188,000 slide: a mouse event by zoom, 1,000 strokes in memory and on disk, a prediction.
 
 Real mouse events (QTest) in a real napari viewer with a lazily computed RGB pyramid. "Handler" is the time that napari
 spends in the callbacks of an event, from press to release, so the end of a stroke is among them; "screen" goes on to
 the end of the next drawing of the canvas. Beside it, in the same process, an ordinary Labels layer. Each part has a
-process of its own. Prints markdown tables.
+process of its own. What the file of results holds already is not measured again.
 
     python -m benchmarks.painting [--strokes 12] [--many 1000]
 """
@@ -18,19 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks import painting_store, rows, sets
+
 SHAPE = (100_000, 188_000)
 ORDINARY_SIDE = 4096
 BRUSH_SCREEN_PX = 50
 EVENTS = 25
 ZOOMS = {"whole slide": None, "1:64": 1 / 64, "1:16": 1 / 16, "1:4": 1 / 4, "1:1": 1.0}
-PARTS = ("latency", "memory")
+PREDICTION_SIDE = 4096
 
 
 class VirtualLevel:
@@ -192,7 +194,7 @@ def latency(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found[name] = measure_zoom(bench, plain, zoom, half, options.strokes)
     bench.viewer.close()
     session.close()
-    return found
+    return {"found": found}
 
 
 def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -240,58 +242,148 @@ def _figures(times_ms: Sequence[float]) -> dict[str, float]:
     return {"p50": float(np.median(times_ms)), "p95": float(np.percentile(times_ms, 95)), "max": max(times_ms)}
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
-    """Both parts as markdown tables."""
-    lines = [
-        "| zoom | level | brush (px of level 0) | handler, median / p95 / worst (ms) | screen (ms) | undo, redo (ms) |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for zoom, row in found["latency"].items():
-        times = " | ".join(_times(row[key]) for key in ("handler", "screen", "undo"))
-        lines.append(f"| {zoom} | {row['level']} | {row['brush']} | {times} |")
-    many = found["memory"]
+def prediction(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """An accepted prediction of 4,096 x 4,096 pixels in the middle of the view: write, undo and redo until it shows."""
+    from napari_medseg.core.session import Session
+
+    bench = Bench()
+    session = Session.create(folder / "prediction.medseg")
+    layer = add_ours(bench, session)
+    bench.look((SHAPE[0] / 2, SHAPE[1] / 2), 1 / 4)
+    corner = tuple(size // 2 - PREDICTION_SIDE // 2 for size in SHAPE)
+    # Blocks of 13 pixels fit no coarser level, so that all tiles are needed, as of a real prediction.
+    blocks = np.random.default_rng(3).integers(0, 5, (-(-PREDICTION_SIDE // 13),) * 2, np.uint8)
+    labels = np.repeat(np.repeat(blocks, 13, 0), 13, 1)[:PREDICTION_SIDE, :PREDICTION_SIDE]
+    began = time.perf_counter()
+    with layer.pyramid.editing() as outcome:
+        layer.pyramid.write(labels, corner)
+    assert outcome.edit is not None
+    session.record("Accepted", "accept", edit=outcome.edit)
+    found = {"write": [(time.perf_counter() - began) * 1e3], "undo": [], "redo": []}
+    layer.refresh()
+    for name, step in (("undo", layer.undo), ("redo", layer.redo)) * options.strokes:
+        began = time.perf_counter()
+        step()
+        bench.canvas._scene_canvas.update()
+        bench.process()
+        found[name].append((time.perf_counter() - began) * 1e3)
+    bench.viewer.close()
+    session.close()
+    return {name: _figures(times) for name, times in found.items()} | {"tiles": len(outcome.edit.changes)}
+
+
+def store(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The label store alone, and the edge of large brushes."""
+    tables = {
+        "The label store by size of the brush": painting_store.by_size(options.each),
+        "The label store, strokes all over": painting_store.many(options.many),
+        "Edge of large brushes": painting_store.edges(),
+    }
+    return {"tables": {title: list(lines) for title, lines in tables.items()}}
+
+
+def _by_zoom(row: rows.Row) -> Iterator[str]:
+    yield "| zoom | level | brush (px of level 0) | handler, median / p95 / worst (ms) | screen (ms) | undo (ms) |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for zoom, found in row["found"].items():
+        times = " | ".join(_times(found[key]) for key in ("handler", "screen", "undo"))
+        yield f"| {zoom} | {found['level']} | {found['brush']} | {times} |"
+
+
+def _all_over(many: rows.Row) -> Iterator[str]:
     above = ", ".join(f"{value:+.0f}" for value in many["above_mb"])
-    rows = {
+    lines = {
         f"memory above the open image after each quarter of {many['strokes']} strokes (MB)": above,
         "handler, median / p95 / worst (ms)": _times(many["handler"]),
         "undo, median / p95 / worst (ms)": _times(many["undo"]),
         "label tiles": f"{many['tiles']}, {many['tiles_mb']:.1f} MB",
         "session on disk (MB)": f"{many['session_mb']:.1f}",
     }
-    lines += ["", "| strokes all over, at four zooms | |", "|---|---:|"]
-    return "\n".join([*lines, *(f"| {title} | {value} |" for title, value in rows.items())])
+    yield from ("| strokes all over, at four zooms | |", "|---|---:|")
+    yield from (f"| {title} | {value} |" for title, value in lines.items())
+
+
+def _accepted(row: rows.Row) -> Iterator[str]:
+    yield f"| accepted prediction of {PREDICTION_SIDE}², {row['tiles']} tiles | median / p95 / worst (ms) |"
+    yield "|---|---:|"
+    names = {"write": "write and record", "undo": "undo, until it is drawn", "redo": "redo, until it is drawn"}
+    yield from (f"| {words} | {_times(row[key])} |" for key, words in names.items())
+
+
+def _of_store(row: rows.Row) -> Iterator[str]:
+    for title, lines in row["tables"].items():
+        yield from (f"#### {title}", "", *lines, "")
+
+
+RENDERERS: dict[str, Callable[[rows.Row], Iterator[str]]] = {
+    "latency": _by_zoom,
+    "memory": _all_over,
+    "prediction": _accepted,
+    "store": _of_store,
+}
+
+
+def render(found: Sequence[rows.Row]) -> str:
+    """All tables for which there are results."""
+    parts = ["### Painting on 100,000 x 188,000 pixels"]
+    for part, renderer in RENDERERS.items():
+        parts += ["\n".join(renderer(row)) for row in found if row["part"] == part]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _times(figures: dict[str, float]) -> str:
     return f"{figures['p50']:.1f} / {figures['p95']:.1f} / {figures['max']:.0f}"
 
 
-def in_a_process(part: str, options: argparse.Namespace) -> dict[str, Any]:
+def in_a_process(part: str, options: argparse.Namespace) -> rows.Row:
     """Measure one part in a process of its own, on a virtual screen where there is none."""
     command = [sys.executable, "-m", "benchmarks.painting", "--part", part]
-    command += ["--strokes", str(options.strokes), "--many", str(options.many)]
+    for name in ("strokes", "many", "each"):
+        command += [f"--{name}", str(getattr(options, name))]
     if not os.environ.get("DISPLAY") and shutil.which("xvfb-run"):
         command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1200x24", *command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    done = subprocess.run(command, cwd=sets.REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+    return {"part": part, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def main() -> None:
-    """Measure and print."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.painting", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--strokes", type=int, default=12, help="strokes at each zoom")
     parser.add_argument("--many", type=int, default=1000, help="strokes for the memory")
+    parser.add_argument("--each", type=int, default=40, help="strokes of each size of the brush, without a viewer")
     parser.add_argument("--part", choices=PARTS, help="measure one part in this process and print JSON")
-    options = parser.parse_args()
-    if options.part:
-        parts: dict[str, Callable[..., dict[str, Any]]] = {"latency": latency, "memory": memory}
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(parts[options.part](options, Path(folder))))
-        return
-    print(table({part: in_a_process(part, options) for part in PARTS}))
+    parser.add_argument("--out", type=Path, default=rows.RESULTS / "painting.jsonl")
+    return parser.parse_args(arguments)
 
+
+def run(options: argparse.Namespace) -> None:
+    """Measure the parts that are missing in the file."""
+    for part in PARTS:
+        if not rows.done(rows.read(options.out), part=part):
+            rows.append(options.out, in_a_process(part, options))
+
+
+def main() -> None:
+    """Measure what is missing and show the tables; or measure one part for `in_a_process`."""
+    options = parse()
+    if options.part:
+        with tempfile.TemporaryDirectory() as folder:
+            found = PARTS[options.part](options, Path(folder))
+        sys.stdout.write(f"{json.dumps(found)}\n")
+        return
+    run(options)
+    sys.stdout.write(render(rows.read(options.out)))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "latency": latency,
+    "memory": memory,
+    "prediction": prediction,
+    "store": store,
+}
 
 if __name__ == "__main__":
     main()

@@ -26,6 +26,9 @@ SHAPE = (100_000, 188_000)
 DABS = 11
 SIZES_PX = (10, 50, 200, 512, 800, 2048, 8192, 80_000)
 """Diameters of the brush in pixels of level 0."""
+EDGES_PX = (513, 700, 1023, 1500, 4095, 8163, 20_000, 80_000)
+"""Brushes that are painted coarser than level 0, the worst of a level among them."""
+
 MIXED_PX = (50, 200, 800, 8163)
 """What a brush of 50 screen pixels covers at 1:1, 1:4, 1:16 and on the whole slide."""
 
@@ -170,6 +173,32 @@ def heavy(pyramid: LabelPyramid, edits: list[Edit | None], reads: Times) -> Iter
         edit = times.of(pyramid.commit)
         times.of(lambda edit=edit: pyramid.apply(edit.inverse().changes))
         yield f"| {name} | " + " | ".join(f"{seconds:.3f}" for seconds in times.seconds) + " |"
+
+
+def edges() -> Iterator[str]:
+    """How coarse the edge of a brush is, as the viewer's layer paints it, in parts of its diameter."""
+    from napari_medseg.widgets.pyramid_labels.strokes import Strokes
+
+    yield "| brush (px) | level | a pixel of that level is 1/… of the diameter | farthest from the circle (px) | 1/… |"
+    yield "|---|---|---|---|---|"
+    for diameter in EDGES_PX:
+        pyramid, centre = empty(), (50_001, 94_003)
+        Strokes(pyramid).dab(centre, (0, 1), diameter, (1.0, 1.0), 1, None)
+        level, far = pyramid.edit_level(diameter), farthest(pyramid, centre, diameter)
+        parts = f"{diameter / (1 << level):.0f} | {far:.1f} | {diameter / max(far, 1e-9):.0f}"
+        yield f"| {diameter:,} | {level} | {parts} |"
+
+
+def farthest(pyramid: LabelPyramid, centre: tuple[int, int], diameter: int) -> float:
+    """Distance of the outermost and innermost painted pixels of some rows from the circle."""
+    found, radius = [], diameter / 2
+    for share in np.linspace(-0.95, 0.95, 101):
+        row = centre[0] + round(share * radius)
+        left, right = (max(0, centre[1] - diameter), min(SHAPE[1], centre[1] + diameter))
+        painted = np.flatnonzero(pyramid.read(0, ((row, row + 1), (left, right)), live=True)[0]) + left
+        ends = np.array([painted[0], painted[-1]])
+        found += np.abs(np.hypot(row - centre[0], ends - centre[1]) - radius).tolist()
+    return max(found)
 
 
 def resident_mb() -> float:

@@ -18,19 +18,33 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / ".set-up-of"
-EXTRAS = "app,test,plots,medical,slides,fast,openvino,dev"
+USED = frozenset({"app", "plots", "slides", "medical", "fast"})
+"""Extras that a user of the viewer and of the command line needs."""
+EVERYTHING = USED | {"openvino", "test", "dev"}
+"""With what the tests, the linters and the benchmarks need."""
 OLDEST = (3, 11)
 
 
-def set_up() -> None:
-    """Do all of it; the system libraries come first because pip takes longest."""
+def set_up(extras: frozenset[str]) -> None:
+    """Do all of it for these extras; the system libraries come first because pip takes longest."""
     from system_libraries import provide
 
     provide()
-    if _stamp() != (STAMP.read_text() if STAMP.exists() else ""):
-        _make_venv()
-        _install()
-        STAMP.write_text(_stamp())
+    if not to_install(extras):
+        return
+    _make_venv()
+    wanted = to_install(extras)
+    _install(wanted)
+    STAMP.write_text("\n".join([_basis(), *sorted(wanted)]))
+
+
+def to_install(extras: frozenset[str]) -> frozenset[str]:
+    """What pip has to be told: nothing where all is there, else these extras and those that are there already."""
+    lines = STAMP.read_text().splitlines() if STAMP.exists() else []
+    there = EVERYTHING.intersection(lines)
+    if _basis() in lines and extras <= there:
+        return frozenset()
+    return extras | there
 
 
 def right_python(script: str) -> None:
@@ -47,10 +61,10 @@ def right_python(script: str) -> None:
     )
 
 
-def _stamp() -> str:
-    """What the environment depends on; a change in any of it installs again."""
+def _basis() -> str:
+    """What the environment depends on, apart from the extras; a change in any of it installs again."""
     parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
-    parts += [EXTRAS.encode(), str(ROOT).encode(), sys.version.encode()]
+    parts += [str(ROOT).encode(), sys.version.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -79,10 +93,10 @@ def _works(python: Path) -> bool:
     return subprocess.run([str(python), "-c", same], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def _install() -> None:
-    print("Installing napari-medseg and what it needs (a minute or two) ...", flush=True)
+def _install(extras: frozenset[str]) -> None:
+    print("Installing napari-medseg and what it needs (several minutes; 1.5 to 3 GB on disk) ...", flush=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    if silently([*pip, "-c", "constraints.txt", "-e", f".[{EXTRAS}]"]):
+    if silently([*pip, "-c", "constraints.txt", "-e", f".[{','.join(sorted(extras))}]"]):
         sys.exit("pip could not install everything; its lines above say why. Run the same command again to go on.")
 
 
@@ -97,4 +111,4 @@ def silently(command: list[str]) -> int:
 
 if __name__ == "__main__":
     right_python(__file__)
-    set_up()
+    set_up(EVERYTHING)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from set_up import PYTHON, ROOT, VENV, right_python, set_up
+from set_up import EVERYTHING, PYTHON, ROOT, USED, VENV, right_python, set_up
 
 BUILT = ("build", "dist", "demo-output", ".pytest_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis")
 
@@ -49,14 +49,14 @@ TASKS = {"demo": demo, "test": test, "lint": lint, "style": style, "bench": benc
 
 
 def main(arguments: list[str]) -> int:
-    """Set up, then do the task named first."""
+    """Set up what the task named first needs, then do it."""
     name, options = (arguments or ["help"])[0], arguments[1:]
     if name == "clean":
         return clean()
     if name != "setup" and name not in TASKS:
         print(f"python3 scripts/tasks.py {'|'.join(['setup', *TASKS, 'clean'])} [options]")
         return 2
-    set_up()
+    set_up(USED if name == "demo" else EVERYTHING)
     return TASKS[name](options) if name in TASKS else 0
 
 

@@ -42,7 +42,7 @@ def test_a_file_of_parameters_gives_way_to_options(parser: argparse.ArgumentPars
     assert made == Params(seconds=3, seed=9, classes={1: "a", 2: "b"})
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "not json", '{"colour": 1}'])
+@pytest.mark.parametrize("content", ["[1, 2]", "not json", "[" * 100_000, '{"colour": 1}'])
 def test_a_bad_file_of_parameters_is_named(parser: argparse.ArgumentParser, tmp_path: Path, content: str):
     file = tmp_path / "params.json"
     file.write_text(content)
@@ -66,6 +66,14 @@ def test_names_by_label_or_in_order(parser: argparse.ArgumentParser, words: list
 def test_names_do_not_swallow_the_image_after_them(parser: argparse.ArgumentParser):
     parser.add_argument("image")
     assert parser.parse_args(["--classes", "tumour,rest", "slide.tif"]).image == "slide.tif"
+
+
+def test_a_space_after_the_comma_is_explained(parser: argparse.ArgumentParser):
+    parser.add_argument("image", nargs="*")
+    with pytest.raises(InputError) as error:
+        parser.parse_args(["a.tif", "--classes", "tumour,", "stroma"])
+    assert 'Write no space after a comma, or put all of it in quotes: --classes "A, B".' in str(error.value)
+    assert parser.parse_args(["--classes", "tumour, stroma"]).classes == {"1": "tumour", "2": "stroma"}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from PIL import Image as Picture
 from napari_medseg import io
 from napari_medseg.cli import main
 from napari_medseg.cli._segment import LAYERS, _canvas
+from napari_medseg.core.classes import SegmentationClass, default_class
 from napari_medseg.core.image import Geometry, Image
 from napari_medseg.nn import store
+from napari_medseg.nn.device import choose
 
 Teach = Callable[..., int]
 Written = Callable[[], dict[str, bytes | None]]
@@ -237,3 +239,44 @@ def test_names_and_colours_go_into_the_model(teach: Teach):
     card = store.find("m")
     assert card.classes == {1: "dark", 2: "bright"}
     assert card.colours == {1: "#101010", 2: "#f0f0f0"}
+
+
+def test_names_and_colours_go_into_the_labels_and_come_back_from_the_strokes(teach: Teach, tmp_path: Path):
+    rows = (SegmentationClass(1, "dark", "#101010"), SegmentationClass(2, "all the rest", "#f0f0f0"))
+    assert teach("--classes", "dark,all the rest", "--colours", "#101010,#f0f0f0") == 0
+    assert io.open_image(tmp_path / "labels.tif", "labels").classes == rows
+    strokes = replace(io.open_image(tmp_path / "strokes.tif", "labels"), classes=(*rows, default_class(300)))
+    io.write_labels(tmp_path / "named.ome.tif", strokes)
+    assert teach(scribbles="named.ome.tif", out="named-labels.ome.zarr") == 0
+    assert io.open_image(tmp_path / "named-labels.ome.zarr").classes == rows
+    assert teach("--classes", "a,b", scribbles="named.ome.tif", out="other.tif") == 0
+    assert [row.name for row in io.open_image(tmp_path / "other.tif", "labels").classes] == ["a", "b"]
+
+
+# --- what a second run needs to give the same -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [["--precision", "fp32"], ["--precision", "auto"]])
+def test_teach_again_and_apply_give_the_same_file(teach: Teach, tmp_path: Path, more: list[str]):
+    again = ["apply", str(tmp_path / "image.tif"), "--model", "m", "--device", "cpu", "--out"]
+    assert teach(*more, "--save-model", "m", out="one.tif") == 0
+    assert teach(*more, out="two.tif") == 0
+    assert main([*again, str(tmp_path / "three.tif")]) == 0
+    one, two, three = ((tmp_path / f"{name}.tif").read_bytes() for name in ("one", "two", "three"))
+    assert one == two
+    assert one == three
+
+
+def test_device_and_precision_are_said_and_kept_with_the_model(teach: Teach, capsys: pytest.CaptureFixture[str]):
+    assert teach("--precision", "auto", "--save-model", "m") == 0
+    device = choose("cpu")
+    assert f"\nComputed on: {device.describe()}\n" in capsys.readouterr().out
+    parameters = store.find("m").parameters
+    assert (parameters["device"], parameters["precision"]) == ("cpu", device.precision_name)
+
+
+def test_too_few_strokes_is_said_once(teach: Teach, capsys: pytest.CaptureFixture[str]):
+    for more in ([], ["--quiet"]):
+        assert teach(*more) == 0
+        captured = capsys.readouterr()
+        assert (captured.out + captured.err).lower().count("too few strokes to check") == 1

@@ -20,9 +20,10 @@ Written = Callable[[], dict[str, bytes | None]]
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "--data is missing. Folder of the shared data sets"),
+        ([], "--data is missing. Folder of the free image sets"),
         (["--data", "."], "--out is missing. Folder that NAME.safetensors and NAME.json are written to"),
-        (["--data", "empty", "--out", "new"], "empty does not hold nuclei/DSB2018_color"),
+        (["--data", "empty", "--out", "new"], "empty lacks the 6 free image sets: nuclei/DSB2018_color/*/images/*.png"),
+        (["--data", "nodir", "--out", "new"], "There is no folder nodir; expected is one that holds the 6 free image"),
         (["--data", "empty", "--out", "note.txt"], "No model can be written to note.txt: note.txt is no folder"),
         (["--data", "empty", "--out", "note.txt/new"], "note.txt is no folder"),
         (["--data", "empty", "--out", "new", "--name", "../up"], "cannot be a model's name"),
@@ -57,7 +58,9 @@ def test_a_demo_without_screen_says_what_is_missing(tmp_path: Path):
     command = [sys.executable, "-m", "napari_medseg.cli", "demo", "--seconds", "1", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     assert done.returncode == 2
+    assert done.stderr.startswith("medseg demo: There is no screen")
     assert "apt-get install xvfb" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_demo_plays_the_loop_in_the_real_viewer(tmp_path: Path):

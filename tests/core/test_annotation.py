@@ -13,7 +13,6 @@ from napari_medseg.core.annotation import (
     classes_key,
     classes_of,
     create_layer,
-    heal,
     labels_of,
     layer_names,
     open_layer,
@@ -161,23 +160,3 @@ def test_classes_that_are_not_understood_are_said(session: Session):
     session.record("Classes", docs={classes_key(): {"first": {}}})
     with pytest.raises(SessionError, match="classes of layer 'annotation'.*not understood"):
         classes_of(session)
-
-
-def test_tiles_that_lost_their_coarser_version_are_healed_as_an_action(session: Session):
-    create_layer(session, Image.of(np.zeros((1200, 1300), np.uint8)), tile_px=64)
-    assert heal(session) is None
-    pyramid = open_layer(session).pyramid
-    with pyramid.editing() as outcome:
-        pyramid.paint(np.random.default_rng(0).random((300, 300)) < 0.5, (400, 500), 0, 3)
-    session.record("Stroke", edit=outcome.edit)
-    before = [pyramid.read(level, ((0, h), (0, w))) for level, (h, w) in enumerate(pyramid.level_shapes)]
-    middle = {key: None for key in session.tiles().keys() if key.level == 1}  # noqa: SIM118
-    assert outcome.edit is not None
-    lost = type(outcome.edit)({key: change for key, change in outcome.edit.changes.items() if key in middle}, ())
-    session.record("Loss", edit=lost.inverse())
-    assert open_layer(session).pyramid.damaged
-    assert heal(session) is not None
-    after = open_layer(session).pyramid
-    assert not after.damaged and session.undo_name == "Repair of labels"
-    for level, expected in enumerate(before):
-        np.testing.assert_array_equal(after.read(level, tuple((0, size) for size in expected.shape)), expected)

@@ -1,11 +1,21 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Geometry, Image
-from napari_medseg.core.scribbles import Points, check_enough, check_fit, collect, hold_out, why_unchecked
+from napari_medseg.core.scribbles import (
+    Points,
+    _connected,
+    check_enough,
+    check_fit,
+    collect,
+    hold_out,
+    labels_seen,
+    why_unchecked,
+)
 
 
 def labels_image(array, **kwargs):
@@ -174,3 +184,49 @@ def test_take_keeps_index_and_label_together():
     points = Points(np.array([[0, 1], [2, 3]]), np.array([5, 6]))
     taken = points.take(np.array([False, True]))
     assert taken.index.tolist() == [[2, 3]] and taken.label.tolist() == [6]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.sampled_from([(9, 11), (1, 14), (14, 1), (3, 6, 7), (2, 2, 5, 4)]),
+    share=st.floats(0.02, 0.9),
+    seed=st.integers(0, 999),
+)
+def test_strokes_are_what_labelling_finds(shape: tuple[int, ...], share: float, seed: int):
+    """Connected by sides and corners within a plane, in the order in which labelling numbers them."""
+    rng = np.random.default_rng(seed)
+    index = np.argwhere(rng.random(shape) < share)
+    assume(len(index))
+    rng.shuffle(index)
+    reach = np.zeros((3,) * len(shape), bool)
+    reach[(1,) * (len(shape) - 2)] = True
+    grid = np.zeros(shape, bool)
+    grid[tuple(index.T)] = True
+    number = ndimage.label(grid, reach)[0][tuple(index.T)]
+    expected = [np.flatnonzero(number == stroke).tolist() for stroke in range(1, number.max() + 1)]
+    assert [found.tolist() for found in _connected(index)] == expected
+
+
+def test_two_far_strokes_cost_what_they_are_and_not_the_box_around_them():
+    """The box has 10^14 pixels."""
+    index = np.array([[0, 0], [0, 1], [10**7, 10**7], [10**7 - 1, 10**7 - 1]])
+    assert [found.tolist() for found in _connected(index)] == [[0, 1], [2, 3]]
+
+
+def test_labels_of_a_large_layer_are_seen_without_reading_it_all():
+    labels = np.zeros((400, 400), np.uint8)
+    labels[10:20, 300:340], labels[180:220, 190:210] = 3, 7
+    read: list[int] = []
+
+    class Counted:
+        shape, dtype, ndim, size = labels.shape, labels.dtype, 2, labels.size
+
+        def __getitem__(self, key):
+            read.append(labels[key].size)
+            return labels[key]
+
+    assert labels_seen(Image.of(labels)) == [3, 7]
+    assert labels_seen(Image.of(labels), most=10_000) == [3, 7]
+    assert labels_seen(Image.of(Counted(), "yx"), most=10_000) == [7]
+    assert sum(read) <= 10_000
+    assert labels_seen(Image.of(np.full((5, 5), -1))) == []

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +141,72 @@ def test_classes_go_along(tmp_path: Path):
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         described = file.ome_metadata
     assert described is not None and '<M K="1">tumour #ff8000</M>' in described and "Gefäß" in described
+    again = open_image(tmp_path / "a.tif")
+    assert (again.classes, again.kind) == (rows, "labels")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.zarr"])
+def test_class_names_of_any_kind_come_back(tmp_path: Path, name: str):
+    names = ["two words", 'a & <b> "quoted"', "with #ff0000 in it", "腫瘍", "x=1,y=2", "trailing #"]
+    rows = tuple(SegmentationClass(label, text, f"#0000{label:02x}") for label, text in enumerate(names, start=1))
+    write_labels(tmp_path / name, Image.of(np.ones((5, 6), np.uint8), kind="labels", classes=rows))
+    assert open_image(tmp_path / name).classes == rows
+
+
+def test_what_xml_cannot_hold_costs_neither_the_classes_nor_the_pixel_size(tmp_path: Path):
+    rows = (SegmentationClass(1, "be\x07ll", "#ff8000"),)
+    image = Image.of(np.ones((5, 6), np.uint8), kind="labels", name="a\x01b", classes=rows, geometry=GEOMETRY)
+    write_labels(tmp_path / "a.tif", image)
+    again = open_image(tmp_path / "a.tif")
+    assert again.classes == (SegmentationClass(1, "be?ll", "#ff8000"),)
+    assert again.geometry.scale == GEOMETRY.scale
+
+
+def test_annotations_of_others_are_no_classes(tmp_path: Path):
+    annotations = [
+        {"1": "a patient"},
+        {"Namespace": "napari-medseg/classes", "Value": {"0": "ground", "x": "y", "-1": "below", "2": "#010203"}},
+    ]
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.ones((5, 6), np.uint8), metadata={"MapAnnotation": annotations})
+    assert open_image(tmp_path / "a.ome.tif").classes == (SegmentationClass(2, "class 2", "#010203"),)
+    tifffile.imwrite(tmp_path / "b.ome.tif", np.ones((5, 6), np.uint8), metadata={"MapAnnotation": annotations[:1]})
+    other = open_image(tmp_path / "b.ome.tif")
+    assert (other.classes, other.kind) == ((), "raw")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.zarr", "a.png", "a.nii.gz"])
+def test_equal_labels_make_equal_files(tmp_path: Path, name: str):
+    """Two writers, each with a time, a process and a random seed of its own."""
+    code = (
+        "import sys, numpy as np\n"
+        "from napari_medseg.core.image import Image\n"
+        "from napari_medseg.core.classes import SegmentationClass\n"
+        "from napari_medseg.io import write_labels\n"
+        "labels = np.zeros((700, 900), np.uint8)\nlabels[50:90, 600:] = int(sys.argv[2])\n"
+        "rows = (SegmentationClass(1, 'tumour', '#ff0000'),)\n"
+        "write_labels(sys.argv[1], Image.of(labels, kind='labels', classes=rows))\n"
+    )
+    contents = []
+    for folder, label in (("one", "1"), ("two", "1"), ("three", "2")):
+        (tmp_path / folder).mkdir()
+        target = tmp_path / folder / name
+        subprocess.run([sys.executable, "-c", code, str(target), label], check=True)
+        if name.endswith(".gz"):
+            time.sleep(1.1)  # its header counts seconds
+        paths = sorted(path for path in (target, *target.rglob("*")) if path.is_file())
+        contents.append({str(path.relative_to(tmp_path / folder)): path.read_bytes() for path in paths})
+    assert contents[0] == contents[1]
+    assert contents[1] != contents[2]
+
+
+def test_other_labels_make_another_uuid(tmp_path: Path):
+    found = set()
+    for label in (1, 2):
+        write_labels(tmp_path / "a.tif", Image.of(np.full((5, 6), label, np.uint8), kind="labels"))
+        with tifffile.TiffFile(tmp_path / "a.tif") as file:
+            found |= set(re.findall('UUID="urn:uuid:([0-9a-f-]{36})"', file.ome_metadata or ""))
+    assert len(found) == 2
+    assert not any(value.startswith("00000000") for value in found)
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,24 @@ def test_a_damaged_chunk_is_told_when_it_is_read(tmp_path):
     image = open_image(tmp_path / "a.zarr")
     with pytest.raises(InputError, match="a.zarr is damaged or incomplete"):
         image.read()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ome": {"multiscales": "x"}},
+        {"ome": {"multiscales": 3}},
+        {"ome": {"multiscales": []}},
+        {"ome": {"multiscales": [7]}},
+        {"ome": {"multiscales": [{"datasets": []}]}},
+        {"ome": {"multiscales": [{"datasets": [{"path": "0"}], "axes": 5}]}},
+        {"ome": {"multiscales": [{"datasets": [{"path": "0"}], "axes": [{"nme": "y"}, "x"]}]}},
+        {"ome": {"multiscales": [{"datasets": [{"path": "0", "coordinateTransformations": [{"scale": ["a"]}]}]}]}},
+    ],
+)
+def test_attributes_of_another_shape_are_damage(tmp_path, attributes):
+    write_image(tmp_path / "a.zarr", Image.of(np.zeros((5, 6), np.uint8)))
+    path = tmp_path / "a.zarr" / "zarr.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "attributes": attributes}))
+    with pytest.raises(InputError, match="^a.zarr is not a whole OME-Zarr image"):
+        open_image(tmp_path / "a.zarr")

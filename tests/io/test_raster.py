@@ -116,7 +116,7 @@ def test_what_png_cannot_hold(tmp_path, array, axes, message):
 
 
 def test_labels_are_not_written_as_jpeg(tmp_path):
-    with pytest.raises(InputError, match=r"a.jpg cannot be written: its name ends in '.jpg'; known are .tif"):
+    with pytest.raises(InputError, match=r"a.jpg cannot be written: its name ends in '.jpg'; expected .tif, .ome"):
         write_labels(tmp_path / "a.jpg", Image.of(np.ones((4, 4), int), kind="labels"))
 
 

@@ -293,6 +293,18 @@ def test_damaged_files_are_named(tmp_path):
     assert image.read((slice(590, 600), slice(590, 600))).shape == (10, 10, 1)
 
 
+@pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength"])
+def test_a_size_that_the_file_cannot_have_is_damage(tmp_path, tag):
+    """Else the parts that are not there would be read as empty, for days."""
+    write_image(tmp_path / "a.tif", Image.of(RNG.integers(0, 255, (96, 96), dtype=np.uint8)))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages.first.tags[tag].overwrite(2**31 - 1)
+    with pytest.raises(
+        InputError, match=r"a.tif is damaged or incomplete: it has 1 of the 4194304 parts .* 2147483647"
+    ):
+        open_image(tmp_path / "a.tif")
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(StorageError, match=r"could not be written.*choose another"):
         write_tiff(tmp_path / "missing" / "a.tif", Image.of(np.zeros((4, 4), np.uint8)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -216,6 +217,37 @@ def test_shared_memory_goes_with_its_array_and_with_the_child(pixels, job):
     finally:
         child.close()
     assert segments() == before
+
+
+class Waiting:
+    """An array that is there only when it is told so."""
+
+    shape, dtype = (100,), np.dtype(np.uint8)
+
+    def __init__(self) -> None:
+        self.asked, self.ready = threading.Event(), threading.Event()
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        self.asked.set()
+        self.ready.wait(10)
+        return np.ones(self.shape, self.dtype)
+
+
+def test_memory_is_given_back_after_a_copy_that_is_under_way():
+    before, array = segments(), Waiting()
+    segment = images.Segment(100)
+    filling = threading.Thread(target=segment.fill, args=(array,))
+    freeing = threading.Thread(target=segment.free)
+    filling.start()
+    assert array.asked.wait(10)
+    freeing.start()
+    freeing.join(0.2)
+    assert segments() - before, "given back while it is written to"
+    array.ready.set()
+    for thread in (filling, freeing):
+        thread.join(10)
+    assert segments() == before
+    segment.fill(np.ones(100, np.uint8))
 
 
 def test_full_shared_memory_falls_back_to_reading(run, pixels, monkeypatch):

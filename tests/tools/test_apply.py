@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medseg.core.errors import InputError
 from napari_medseg.core.events import Note, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
@@ -34,6 +35,23 @@ def model(tmp_path):
         classes={1: "a", 2: "b"},
     )
     return str(write(card, {f"net.{name}": value for name, value in net.state_dict().items()}, tmp_path).weights)
+
+
+def grey_model(folder):
+    """Path of a small model for grey images."""
+    arguments = {"channels": 1, "classes": 2, "filters": 4}
+    net = LightUNet(**arguments)
+    card = Card(
+        name="grey",
+        task="segmentation",
+        architecture="light",
+        arguments=arguments,
+        channels=1,
+        image_channels=1,
+        normalisation="percentile",
+        classes={1: "a", 2: "b"},
+    )
+    return str(write(card, {f"net.{name}": value for name, value in net.state_dict().items()}, folder).weights)
 
 
 def picture(*shape):
@@ -79,3 +97,9 @@ def test_auto_times_a_large_image(model):
     _, notes, values = applied(stack, model=model, backend="auto")
     chosen = {"torch": "torch", "openvino": "OpenVINO"}[values["backend"]]
     assert len(notes) == 1 and notes[0].startswith(f"Predicting with {chosen}: on one tile OpenVINO was ")
+
+
+def test_an_image_that_is_the_same_everywhere_is_refused(tmp_path):
+    empty = Image.of(np.full((40, 50), 7.5), "yx", name="blank")
+    with pytest.raises(InputError, match=r"^The image 'blank' is the same everywhere \(every pixel is 7\.5\)"):
+        applied(empty, model=grey_model(tmp_path))

@@ -82,12 +82,20 @@ def test_enough_strokes_give_a_figure():
 def test_a_few_strokes_give_no_figure(apart):
     image, truth = two_textures()
     events = []
-    result = run_inline("scribbles", job(image, strokes_on(truth, apart)), events.append)
+    result = run_inline("scribbles", job(image, strokes_on(truth, apart), view=((0, 100), (0, 100))), events.append)
     why = "too few strokes to check: paint at least 8 of each class"
     assert [event.message for event in events if isinstance(event, Note)] == [f"{why.capitalize()}."]
     assert {event.name for event in events if isinstance(event, Scalar)} == {"loss"}
     assert result.summary.endswith(f"; {why}")
     assert "dice" not in result.values and not store.find(result.values["model"]).figures
+
+
+def test_without_a_view_only_the_result_says_that_strokes_are_too_few():
+    image, truth = two_textures()
+    events = []
+    result = run_inline("scribbles", job(image, strokes_on(truth, 100)), events.append)
+    assert not any(isinstance(event, Note) for event in events)
+    assert result.summary.endswith("; too few strokes to check: paint at least 8 of each class")
 
 
 @pytest.mark.parametrize(("apart", "comparable"), [(100, False), (30, True)])
@@ -286,7 +294,7 @@ def with_nan(image):
 
 @pytest.mark.parametrize(("spoil", "sentence"), [
     (lambda i, s: (with_nan(i), s), "'tissue' holds NaN or infinite values. Replace them"),
-    (lambda i, s: (np.full_like(i, 7).astype(np.float32), s), "'tissue' is constant; there is nothing to learn from"),
+    (lambda i, s: (np.full_like(i, 7).astype(np.float32), s), r"'tissue' is the same everywhere \(every pixel is 7\)"),
     (lambda i, s: (i, s[:-1]), "have 159 x 160 pixels but the image 'tissue' has 160 x 160"),
     (lambda i, s: (i, s * 0), "The scribbles are empty. Paint at least one stroke of two classes"),
     (lambda i, s: (i, (s > 0).astype(np.uint8)), r"Only one class is painted \(class 1\)"),

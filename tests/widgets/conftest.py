@@ -33,6 +33,12 @@ class ColdService(RunService):
         return self._child
 
 
+def move_mouse(canvas: Any, place: QPoint) -> None:
+    """Move it so that napari sees it: vispy drops what follows within 10 ms."""
+    canvas._last_time = 0.0
+    QTest.mouseMove(canvas, place)
+
+
 class Hand:
     """Paints on the canvas with mouse events."""
 
@@ -47,11 +53,11 @@ class Hand:
         return QPoint(round(self.canvas.width() / 2 + x), round(self.canvas.height() / 2 + y))
 
     def press(self, world: tuple[float, float]) -> None:
-        QTest.mouseMove(self.canvas, self.place(world))
+        move_mouse(self.canvas, self.place(world))
         QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, pos=self.place(world))
 
     def move(self, world: tuple[float, float]) -> None:
-        QTest.mouseMove(self.canvas, self.place(world))
+        move_mouse(self.canvas, self.place(world))
         QApplication.processEvents()
 
     def release(self, world: tuple[float, float]) -> None:
@@ -71,6 +77,12 @@ def tiny_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EXTRA_TOOLS, "tiny=tiny_tool")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])))
     monkeypatch.syspath_prepend(str(HERE))
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Napari's defaults, and none kept: a window that a test closes must not give the next one its size."""
+    monkeypatch.setattr(napari.settings, "_SETTINGS", napari.settings.NapariSettings(config_path=None))
 
 
 @pytest.fixture

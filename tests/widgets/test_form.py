@@ -9,6 +9,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QSpinBox
 
 from napari_medseg.core.params import Params, param, specs
+from napari_medseg.tools import MODULES, load
 from napari_medseg.tools.apply import Params as ApplyParams
 from napari_medseg.tools.scribbles.params import Params as TeachParams
 from napari_medseg.widgets._form import Choice, Maybe, ParamsForm, Text, Toggle, editor_for, tooltip
@@ -93,6 +94,17 @@ def test_every_control_says_what_it_is_in_which_unit(form: ParamsForm) -> None:
 def test_limits_are_written_out(name: str, limits: str) -> None:
     spec = next(spec for spec in specs(TeachParams) if spec.name == name)
     assert limits in tooltip(spec)
+
+
+@pytest.mark.parametrize("tool", MODULES)
+def test_a_control_offers_what_the_command_line_takes(qtbot, tool: str) -> None:
+    """Both have their limits from ``Params``; none may be beyond what a control holds."""
+    for spec in specs(load(tool).Params):
+        if spec.kind not in (int, float):
+            continue
+        editor = editor_for(spec)
+        qtbot.addWidget(editor)
+        assert (editor.minimum(), editor.maximum()) == (spec.low, spec.high), spec.name
 
 
 def test_no_tooltip_of_a_tool_has_an_exponent() -> None:

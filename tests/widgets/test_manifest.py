@@ -7,6 +7,7 @@ from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
 import napari_medseg
+from napari_medseg.widgets.history import HistoryWidget
 from napari_medseg.widgets.scribbles import TeachWidget
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +24,9 @@ def test_every_command_can_be_imported(manifest: PluginManifest) -> None:
 
 
 def test_the_panel_is_offered(manifest: PluginManifest) -> None:
-    (widget,) = manifest.contributions.widgets
-    assert widget.display_name == "Teach"
-    command = next(command for command in manifest.contributions.commands if command.id == widget.command)
-    assert import_python_name(command.python_name) is TeachWidget
+    by_id = {command.id: import_python_name(command.python_name) for command in manifest.contributions.commands}
+    offered = {widget.display_name: by_id[widget.command] for widget in manifest.contributions.widgets}
+    assert offered == {"Teach": TeachWidget, "History": HistoryWidget}
 
 
 def test_every_sample_opens(manifest: PluginManifest) -> None:

@@ -55,3 +55,24 @@ def test_without_pyqtgraph_the_figures_are_text(plot: CurvePlot, monkeypatch: py
     plot.add(Scalar("loss", 0, 0.5))
     plot.add(Scalar("validation dice", 0, 0.75))
     assert plot._pages.currentWidget().text() == f"loss 0.500, validation dice 0.750\n{NO_PLOTS}"
+
+
+def test_the_axes_follow_the_theme(plot: CurvePlot) -> None:
+    plot.show()
+    plot.setStyleSheet("QWidget { color: #112233 }")
+    plot.add(Scalar("loss", 0, 1.0))
+    for colour in ("#112233", "#eeddcc"):
+        plot.setStyleSheet(f"QWidget {{ color: {colour} }}")
+        QApplication.processEvents()
+        assert plot._canvas.getAxis("left").textPen().color().name() == colour
+
+
+def test_a_low_plot_leaves_the_room_to_the_curves(plot: CurvePlot) -> None:
+    plot.resize(300, 200)
+    plot.show()
+    plot.add(Scalar("loss", 0, 1.0))
+    axis = plot._canvas.getAxis("bottom")
+    assert axis.label.isVisible()
+    plot.resize(300, 80)
+    QApplication.processEvents()
+    assert not axis.label.isVisible()

@@ -13,7 +13,8 @@ from napari_medseg.core.events import Note, Progress, Scalar, Tile
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
 from napari_medseg.tools import load
-from napari_medseg.widgets._runner import RunnerPanel, time_left
+from napari_medseg.widgets import _runner
+from napari_medseg.widgets._runner import STARTING, RunnerPanel, time_left
 from napari_medseg.widgets._service import RunService
 
 LONG_MS = 30_000
@@ -136,6 +137,25 @@ def test_closing_the_service_ends_the_process(service: RunService) -> None:
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_process_that_loads_is_said_until_it_is_heard_of(runner: RunnerPanel, job, qtbot) -> None:
+    assert runner.device_line.text() == STARTING
+    with qtbot.waitSignal(runner.eventReceived, timeout=LONG_MS):
+        runner.start("tiny", job("slow"))
+        assert runner.status_line.text() == STARTING
+        assert runner.progress.maximum() == 0
+    assert runner.status_line.text() != STARTING
+    runner.forget()
+
+
+def test_a_process_that_is_warm_is_not_said_to_start(
+    runner: RunnerPanel, service: RunService, job, monkeypatch
+) -> None:
+    monkeypatch.setattr(type(service), "device", property(lambda _self: "CPU, 2 threads"))
+    runner.start("tiny", job())
+    assert runner.status_line.text() == "starting"
+    runner.forget()
+
+
 @pytest.mark.parametrize(
     ("done", "total", "elapsed", "text"),
     [(0, 10, 5, ""), (5, 0, 5, ""), (5, 10, 10, "10 s left"), (1, 11, 60, "10 min left"), (10, 10, 5, "")],
@@ -147,7 +167,7 @@ def test_time_left(done: int, total: int, elapsed: float, text: str) -> None:
 def test_no_message_changes_the_height(runner: RunnerPanel, job, qtbot) -> None:
     runner.resize(290, runner.sizeHint().height())
     QApplication.processEvents()
-    places = {button: button.geometry() for button in (runner.run_button, runner.cancel_button, runner.device_line)}
+    places = {widget: widget.geometry() for widget in (runner.run_button, runner.cancel_button, runner.report)}
     height = runner.sizeHint().height()
 
     def stands() -> bool:
@@ -156,14 +176,14 @@ def test_no_message_changes_the_height(runner: RunnerPanel, job, qtbot) -> None:
 
     runner.show_error("What was given, what was expected, and what to do. " * 12)
     assert stands()
-    assert runner.messages.verticalScrollBar().maximum() > 0
+    assert runner.report.messages.verticalScrollBar().maximum() > 0
     runner.show_result("34 steps in 9 s; Dice on held-out strokes 0.82")
     assert stands()
     with qtbot.waitSignal(runner.succeeded, timeout=LONG_MS):
         runner.start("tiny", job())
         assert stands()
     assert stands()
-    assert runner.messages.verticalScrollBar().maximum() == 0
+    assert runner.report.messages.verticalScrollBar().maximum() == 0
 
 
 def test_an_error_and_a_result_of_two_lines_need_no_scrolling(runner: RunnerPanel) -> None:
@@ -172,7 +192,7 @@ def test_an_error_and_a_result_of_two_lines_need_no_scrolling(runner: RunnerPane
     runner.show_result("Paint inside the white frame, or skip it with Shift+N.")
     QApplication.processEvents()
     assert runner.error_line.y() < runner.result_line.y()
-    assert runner.messages.verticalScrollBar().maximum() == 0
+    assert runner.report.messages.verticalScrollBar().maximum() == 0
 
 
 def test_the_line_of_the_last_run_is_gone_when_the_next_begins(runner: RunnerPanel, job, qtbot) -> None:
@@ -185,3 +205,12 @@ def test_the_line_of_the_last_run_is_gone_when_the_next_begins(runner: RunnerPan
 def test_a_note_is_a_line(runner: RunnerPanel) -> None:
     runner._on_event(Note("Half the batch."))
     assert runner.result_line.text() == "Half the batch."
+
+
+def test_the_time_left_is_that_of_the_part_at_hand(runner: RunnerPanel, job, monkeypatch) -> None:
+    clock = iter([100.0, 100.0, 160.0, 160.0, 165.0])
+    monkeypatch.setattr(_runner.time, "monotonic", lambda: next(clock))
+    runner._on_event(Progress(0, 0, "instant answer"))
+    runner._on_event(Progress(0, 10, "training"))
+    runner._on_event(Progress(5, 10, "training"))
+    assert runner.status_line.text() == "training · 5 s left"

@@ -18,6 +18,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_medseg.core.events import Result
+from napari_medseg.nn.store import Card
 from napari_medseg.widgets._classes import CLASSES_KEY
 from napari_medseg.widgets._compat import camera_of
 from napari_medseg.widgets._layers import RESULT_KEY, image_of, layer_arguments
@@ -87,7 +88,7 @@ def test_new_makes_a_layer_to_paint_in(panel: TeachWidget) -> None:
 
 
 def test_strokes_on_the_canvas_are_of_the_selected_class(painted: TeachWidget) -> None:
-    data = painted.scribbles.value().data
+    data = np.asarray(painted.scribbles.value().data)
     assert set(np.unique(data)) == {0, 1, 2}
     assert np.nonzero(data == 1)[1].max() < 64 < np.nonzero(data == 2)[1].min()
 
@@ -138,7 +139,7 @@ def test_the_classes_of_a_foreign_layer_are_found(panel: TeachWidget) -> None:
 
 
 def test_teach_draws_a_prediction_and_its_entropy(painted: TeachWidget, qtbot, halves) -> None:
-    paint = painted.scribbles.value().data.copy()
+    paint = np.array(painted.scribbles.value().data)
     teach(painted, qtbot)
     prediction, entropy = result(painted, PREDICTION), result(painted, ENTROPY)
     np.testing.assert_array_equal(prediction.data, np.where(halves > 90, 2, 1))
@@ -286,7 +287,7 @@ def test_a_stroke_in_the_making_is_not_disturbed(painted: TeachWidget, qtbot, ha
     painted.form.setValue({"mode": "slow"})
     painted.runner.run_button.click()
     layer = painted.scribbles.value()
-    before = len(layer._undo_history)
+    before = len(painted.sessions.session.history())
     hand.press((100, 170))
     with qtbot.waitSignal(painted.runner.eventReceived, timeout=LONG_MS):
         hand.move((110, 175))
@@ -294,7 +295,7 @@ def test_a_stroke_in_the_making_is_not_disturbed(painted: TeachWidget, qtbot, ha
         qtbot.wait(50)
         hand.move((110, place))
     hand.release((110, 215))
-    assert len(layer._undo_history) == before + 1
+    assert len(painted.sessions.session.history()) == before + 1
     assert (layer.data[55, 86:106] == 2).all()
     painted.runner.cancel()
     qtbot.waitUntil(lambda: not painted.runner.running, timeout=5000)
@@ -309,8 +310,44 @@ def test_cancel_keeps_what_was_there(painted: TeachWidget, qtbot) -> None:
     with qtbot.waitSignal(painted.runner.failed, timeout=5000):
         painted.runner.cancel_button.click()
     assert painted._checkpoint == "last good one"
-    assert painted.runner.result_line.text() == "Cancelled."
+    said = "Cancelled. The picture is that of an unfinished run; the last good model is kept."
+    assert painted.runner.result_line.text() == said
     assert np.count_nonzero(result(painted, PREDICTION).data) == 96 * 128
+
+
+def stopped(panel: TeachWidget, qtbot, mode: str) -> str:
+    """Run, cancel when a tile is drawn or the process is there; what the result line says."""
+    panel.form.setValue({"mode": mode})
+    if mode == "slow":
+        with qtbot.waitSignal(panel.runner.eventReceived, timeout=LONG_MS):
+            panel.runner.run_button.click()
+    else:
+        panel.runner.run_button.click()
+    with qtbot.waitSignal(panel.runner.failed, timeout=LONG_MS):
+        panel.runner.cancel_button.click()
+    return panel.runner.result_line.text()
+
+
+def test_what_a_cancelled_run_has_drawn_is_said_to_be_unfinished(painted: TeachWidget, qtbot) -> None:
+    unfinished = "Cancelled. The picture is that of an unfinished run; "
+    assert stopped(painted, qtbot, "slow") == unfinished + "there is no model of it."
+    painted._draft = "the one that is drawn"
+    assert stopped(painted, qtbot, "slow") == unfinished + "Save keeps its model as it was drawn last."
+
+
+def test_a_cancelled_run_that_has_drawn_nothing_leaves_the_picture_as_it_was(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    assert stopped(painted, qtbot, "deaf") == "Cancelled."
+
+
+def test_a_cancelled_apply_speaks_of_the_image(painted: TeachWidget, qtbot) -> None:
+    painted.form.setValue({"mode": "slow"})
+    with qtbot.waitSignal(painted.runner.eventReceived, timeout=LONG_MS):
+        painted._begin("tiny", painted._job(), painted.classes.value(), {"tool": "apply"})
+    with qtbot.waitSignal(painted.runner.failed, timeout=LONG_MS):
+        painted.runner.cancel_button.click()
+    said = "Cancelled. The model was applied to a part of the image only."
+    assert painted.runner.result_line.text() == said
 
 
 def test_a_killed_child_is_said_and_the_next_run_works(painted: TeachWidget, qtbot, service) -> None:
@@ -320,6 +357,7 @@ def test_a_killed_child_is_said_and_the_next_run_works(painted: TeachWidget, qtb
     with qtbot.waitSignal(painted.runner.failed, timeout=LONG_MS):
         os.kill(service.child.pid, signal.SIGKILL)
     assert "Start the run again." in painted.runner.error_line.text()
+    assert painted.runner.result_line.text().startswith("The picture is that of an unfinished run;")
     painted.form.setValue({"mode": "teach"})
     teach(painted, qtbot)
     assert not painted.runner.error_line.isVisible()
@@ -393,7 +431,7 @@ def test_no_shapes_in_the_patches(painted: TeachWidget) -> None:
 def test_an_error_leaves_the_last_prediction(painted: TeachWidget, qtbot) -> None:
     teach(painted, qtbot)
     before = result(painted, PREDICTION).data.copy()
-    painted.scribbles.value().data[:] = 0
+    painted.scribbles.value().data = np.zeros((96, 128), np.uint8)
     refused_by_tool(painted, qtbot)
     np.testing.assert_array_equal(result(painted, PREDICTION).data, before)
 
@@ -437,8 +475,8 @@ def test_next_region_goes_to_the_plane(panel: TeachWidget, qtbot) -> None:
     panel.new_button.click()
     layer = panel.scribbles.value()
     for label, column in ((1, 5), (2, 45)):
-        layer.data_setitem(np.nonzero(np.indices(layer.data.shape)[2] // 10 == column // 10), label)
-    layer.data[1:] = 0
+        planes, _, columns = np.indices(layer.data.shape)
+        layer.data_setitem(np.nonzero((planes == 0) & (columns // 10 == column // 10)), label)
     teach(panel, qtbot)
     panel.viewer.layers["stack entropy"].data[:] = 0.1
     panel.viewer.layers["stack entropy"].data[3, 20:40, 20:40] = 0.9
@@ -498,13 +536,34 @@ def test_next_region_before_teaching_says_what_to_do(painted: TeachWidget) -> No
     assert painted.runner.error_line.text().startswith("Nothing is predicted yet. Press Teach")
 
 
+def test_next_region_while_nothing_is_drawn_says_that_the_prediction_is_made(painted: TeachWidget, qtbot) -> None:
+    painted.form.setValue({"mode": "deaf"})
+    painted.runner.run_button.click()
+    painted.regions.next_button.click()
+    assert painted.runner.result_line.text() == "The prediction is still being made. Ask again when it is drawn."
+    assert painted.runner.error_line.text() == ""
+    with qtbot.waitSignal(painted.runner.failed, timeout=LONG_MS):
+        painted.runner.cancel()
+
+
+def test_no_region_in_half_a_picture_is_not_the_last_word(painted: TeachWidget, qtbot) -> None:
+    teach(painted, qtbot)
+    result(painted, ENTROPY).data[:] = 0
+    painted.form.setValue({"mode": "deaf"})
+    painted.runner.run_button.click()
+    painted.regions.next_button.click()
+    assert painted.runner.result_line.text() == "There is no uncertain region in what is drawn so far."
+    with qtbot.waitSignal(painted.runner.failed, timeout=LONG_MS):
+        painted.runner.cancel()
+
+
 # ---------------------------------------------------------------------- room
 
 
 def aims(panel: TeachWidget) -> dict:
     """Where everything that a user aims at while a run goes on stands in the panel."""
     targets = [panel.runner.run_button, panel.runner.cancel_button, panel.regions.next_button]
-    targets += [panel.regions.skip_button, panel.new_button, panel.live, panel.classes.add_button, panel.plot]
+    targets += [panel.regions.skip_button, panel.new_button, panel.live, panel.classes.add_button, panel.runner.report]
     targets += [panel.models.save_button, panel.models.apply_button, *panel.classes._buttons.buttons()]
     QApplication.processEvents()
     return {target: (target.mapTo(panel, QPoint(0, 0)), target.size()) for target in targets}
@@ -541,6 +600,20 @@ def test_run_and_next_region_are_in_sight_in_a_low_window(painted: TeachWidget) 
             assert button.visibleRegion().boundingRect().size() == size
 
 
+@pytest.mark.parametrize("width", [300, 420])
+def test_the_whole_form_is_in_sight_in_a_usual_window(viewer, service, width) -> None:
+    viewer.add_image(np.zeros((8, 8)))
+    panel = TeachWidget(viewer, service=service)
+    dock = viewer.window.add_dock_widget(panel, name="Teach", area="right")
+    viewer.window._qt_window.resize(1200, 700)
+    QApplication.processEvents()
+    viewer.window._qt_window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+    QApplication.processEvents()
+    assert abs(panel.width() - width) <= 2
+    assert panel.scroll_area.verticalScrollBar().maximum() == 0
+    assert panel.plot.height() >= 90
+
+
 # ---------------------------------------------------------------------- models
 
 
@@ -558,7 +631,7 @@ def test_apply_names_the_image_that_is_chosen(panel: TeachWidget) -> None:
 
 
 def test_a_model_without_a_name_is_not_saved(panel: TeachWidget) -> None:
-    panel.models.save_button.setEnabled(True)
+    panel.models.allow_save(True)
     panel.models.name.setText("  ")
     panel.models.save_button.click()
     assert panel.runner.error_line.text().startswith("The model has no name.")
@@ -567,8 +640,26 @@ def test_a_model_without_a_name_is_not_saved(panel: TeachWidget) -> None:
 
 def test_there_is_nothing_to_apply_at_first(panel: TeachWidget) -> None:
     assert not panel.models.save_button.isEnabled()
+    panel.models.name.setText("tumour")
+    QTest.keyClick(panel.models.name, Qt.Key.Key_Return)
+    assert panel.runner.error_line.text() == "There is no model to save yet. Teach one first."
     panel.models.apply_button.click()
     assert panel.runner.error_line.text() == "There is no saved model. Teach one and save it, or open a model file."
+
+
+def test_a_model_that_was_removed_meanwhile_is_said_to_be_gone(painted: TeachWidget, own_models: Path) -> None:
+    card = Card(name="gone", task="segmentation", architecture="light", arguments={}, channels=1, normalisation="none")
+    (own_models / "gone.json").write_text(card.model_dump_json(exclude={"folder", "name"}))
+    painted.models.refresh("gone")
+    painted.start.refresh()
+    painted.start.setValue("gone")
+    (own_models / "gone.json").unlink()
+    said = "The model 'gone' is not there any more: it was removed or renamed outside this panel. Choose another one."
+    assert refused(painted) == said
+    painted.runner.show_error("")
+    painted.models.apply_button.click()
+    assert painted.runner.error_line.text() == said
+    assert painted.models.choice.currentText() == "gone (removed)"
 
 
 def test_a_foreign_model_file_is_refused(panel: TeachWidget, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from napari_medseg import __version__
-from napari_medseg.core.errors import InputError, MedsegError
+from napari_medseg.cli._parser import OneLineParser
+from napari_medseg.core.errors import MedsegError
 
 COMMANDS = {
     "demo": "open the viewer with a sample and the Teach panel",
@@ -29,18 +30,11 @@ COMMANDS = {
 FAILED, STOPPED = 2, 130
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Name what is wrong and where the options stand."""
-        raise InputError(f"{message}. {self.prog} --help lists what there is.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every expected failure is one line on stderr and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _print_any_name()
+    _leave_the_words_to_us()
     try:
         parser = _parser(given[0] if given else "")
         if not given:
@@ -49,22 +43,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = parser.parse_args(given)
         text = import_module(f"{__name__}.{args.command}").run(args)
     except MedsegError as error:
-        sys.stderr.write(f"medseg: {error}\n")
-        return FAILED
+        return _told(str(error), FAILED)
     except OSError as error:
-        sys.stderr.write(f"medseg: {_of_the_system(error)}\n")
-        return FAILED
+        return _told(_of_the_system(error), FAILED)
+    except MemoryError:
+        return _told("There is not enough memory for this. Close other programs, or choose a smaller image.", FAILED)
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"medseg: stopped; {str(stop) or 'nothing was written'}.\n")
-        return STOPPED
+        return _told(f"stopped; {str(stop) or 'nothing was written'}.", STOPPED)
     sys.stdout.write(text + "\n" if text else "")
     return 0
+
+
+def _told(sentence: str, code: int) -> int:
+    """Say it in one line, whatever a library or a file name brings along."""
+    sys.stderr.write(f"medseg: {' '.join(sentence.split())}\n")
+    return code
 
 
 def _print_any_name() -> None:
     """A file name that the terminal's encoding cannot show is printed in escapes instead of failing."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _leave_the_words_to_us() -> None:
+    """What a library logs on a damaged file would stand beside our own line on it; a log that is set up gets it all."""
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
 
 
 def _of_the_system(error: OSError) -> str:

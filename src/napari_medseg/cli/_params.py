@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_medseg.cli._parser import file_path
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.params import Params, ParamSpec, limits_text, number_text, specs
 
@@ -22,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser, params: type[Params]) -> None:
     parser.add_argument(
         "--params",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="JSON file of parameters, such as those a result was made with; options given here come first",
     )
 
@@ -82,8 +83,8 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--params {path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"--params {path} is no JSON file: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--params {path} is no JSON file of parameters: {error}.") from error
     if not isinstance(content, dict):
         raise InputError(f"--params {path} holds no parameters; expected a JSON object of names and values.")
     return content
@@ -116,10 +117,17 @@ class _Pairs(argparse.Action):
         found = [(key.strip(), value.strip()) for key, value in pairs]
         keys = [*before, *(key for key, _ in found)]
         if not all(key and value for key, value in found):
-            parser.error(f"{option_string} {values}: something is missing around a comma or an equals sign")
+            parser.error(f"{option_string} {values}: {_what_is_missing(words, option_string)}")
         if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
             parser.error(f"{option_string} {values}: {twice[0]} is given twice")
         setattr(namespace, self.dest, before | dict(found))
+
+
+def _what_is_missing(words: list[str], option: str | None) -> str:
+    if len(words) > 1 and not words[-1]:
+        cure = f'Write no space after a comma, or put all of it in quotes: {option} "A, B"'
+        return f"nothing stands after the last comma. {cure}"
+    return "something is missing around a comma or an equals sign"
 
 
 def _numbered(words: list[str], first: int) -> list[list[str]]:

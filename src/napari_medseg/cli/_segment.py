@@ -6,6 +6,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from napari_medseg import io
 from napari_medseg.cli._console import Console
+from napari_medseg.core.classes import SegmentationClass, from_json
 from napari_medseg.core.errors import InputError, StorageError
 from napari_medseg.core.events import Event, Result, Tile
 from napari_medseg.core.image import Image
@@ -47,9 +49,26 @@ def segment(tool: str, job: Job, outputs: Mapping[str, Path], shown: Console, me
             console.show(event)
 
         result = run_inline(tool, job, on_event, memory)
+        named = {"prediction": classes_of(result)}
         for layer, path in outputs.items():
-            io.write_image(path, results[layer])
+            io.write_image(path, replace(results[layer], classes=named.get(layer, ())))
     return result
+
+
+def classes_of(result: Result) -> tuple[SegmentationClass, ...]:
+    """Names and colours of the labels that a run gave."""
+    names, colours = result.values.get("classes", {}), result.values.get("colours", {})
+    said = {label: {"name": name} for label, name in names.items()}
+    return from_json({str(label): row | _colour(colours.get(label)) for label, row in said.items()})
+
+
+def _colour(given: str | None) -> dict[str, str]:
+    return {"colour": given} if given else {}
+
+
+def told(result: Result) -> str:
+    """What to say of a run: its summary, and what another run needs to give the same labels."""
+    return f"{result.summary}\nComputed on: {result.values['device']}"
 
 
 def _result(image: Image, layer: str, canvas: Any) -> Image:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from napari_medseg import io
 from napari_medseg.cli import _console, _params
-from napari_medseg.cli._segment import add_axes, check_outputs, segment
+from napari_medseg.cli._parser import file_path
+from napari_medseg.cli._segment import add_axes, check_outputs, segment, told
 from napari_medseg.core.errors import InputError, StorageError
 from napari_medseg.core.job import Job
 from napari_medseg.nn import store
@@ -24,14 +25,18 @@ RESULT = "-labels.tif"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "images", metavar="IMAGE", type=Path, nargs="+", help=f"{ROLES['image']} Several, or a folder, are fine too."
+        "images",
+        metavar="IMAGE",
+        type=file_path,
+        nargs="+",
+        help=f"{ROLES['image']} Several, or a folder, are fine too.",
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         required=True,
-        help="labels to write: .tif, .ome.zarr, .png or .nii.gz; a folder where there are several images",
+        help=f"labels to write: {io.LABEL_FORMATS}; a folder where there are several images",
     )
     add_axes(parser)
     _console.add_option(parser)
@@ -69,7 +74,7 @@ def _segment_all(args: argparse.Namespace, params: Params, targets: dict[Path, P
             done = number - len(failures)
             raise KeyboardInterrupt(f"{done} of {len(targets)} images were segmented" if done else "") from stop
         else:
-            sys.stdout.write(f"{result.summary}\nWritten: {target}\n")
+            sys.stdout.write(f"{told(result)}\nWritten: {target}\n")
             sys.stdout.flush()
     return failures
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from napari_medseg import io
 from napari_medseg.cli import _console, _params
-from napari_medseg.cli._segment import add_axes, check_outputs, segment
+from napari_medseg.cli._parser import file_path
+from napari_medseg.cli._segment import add_axes, check_outputs, segment, told
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
-from napari_medseg.core.scribbles import check_enough, check_labels, collect, laid_on
+from napari_medseg.core.scribbles import HIGHEST_LABEL, check_enough, check_labels, collect, laid_on
 from napari_medseg.nn import store
 from napari_medseg.tools.scribbles import ROLES, Params
 from napari_medseg.tools.scribbles.params import ENCODER, SCRATCH
@@ -19,13 +20,18 @@ from napari_medseg.tools.scribbles.params import ENCODER, SCRATCH
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("image", metavar="IMAGE", type=Path, help=ROLES["image"])
-    parser.add_argument("scribbles", metavar="SCRIBBLES", type=Path, help=ROLES["scribbles"])
-    parser.add_argument("--dense", metavar="FILE", type=Path, help=ROLES["dense?"])
+    parser.add_argument("image", metavar="IMAGE", type=file_path, help=ROLES["image"])
+    parser.add_argument("scribbles", metavar="SCRIBBLES", type=file_path, help=ROLES["scribbles"])
+    parser.add_argument("--dense", metavar="FILE", type=file_path, help=ROLES["dense?"])
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, required=True, help="labels to write: .tif, .ome.zarr, .png or .nii.gz"
+        "--out", metavar="FILE", type=file_path, required=True, help=f"labels to write: {io.LABEL_FORMATS}"
     )
-    parser.add_argument("--entropy", metavar="FILE", type=Path, help="how unsure the model is, 0 to 1, to write")
+    parser.add_argument(
+        "--entropy",
+        metavar="FILE",
+        type=file_path,
+        help=f"how unsure the model is, 0 to 1, to write: {io.VALUE_FORMATS}",
+    )
     parser.add_argument("--save-model", metavar="NAME", help="keep the model under this name")
     parser.add_argument("--replace", action="store_true", help="replace your model of that name, if there is one")
     add_axes(parser)
@@ -45,9 +51,10 @@ def run(args: argparse.Namespace) -> str:
         store.find(params.start)
     images = _images(given, args.axes)
     _check_classes(params, images["scribbles"])
+    params = _with_names(params, images["scribbles"])
     console = _console.Console(quiet=args.quiet)
     result = segment("scribbles", Job(images=images, params=params), outputs, console)
-    return "\n".join([result.summary, *(f"Written: {path}" for path in outputs.values()), *_model(args, result.values)])
+    return "\n".join([told(result), *(f"Written: {path}" for path in outputs.values()), *_model(args, result.values)])
 
 
 def _images(given: dict[str, Path], axes: str) -> dict[str, Image]:
@@ -82,6 +89,15 @@ def _check_classes(params: Params, scribbles: Image) -> None:
         raise InputError(
             f"--colours has {_listed(coloured)}, but the scribbles hold {_listed(drawn)}; give each class a colour."
         )
+
+
+def _with_names(params: Params, scribbles: Image) -> Params:
+    """Names and colours that the file of strokes brings along, where none are given."""
+    rows = [row for row in scribbles.classes if row.label <= HIGHEST_LABEL]
+    if params.classes or not rows:
+        return params
+    colours = params.colours or {row.label: row.colour for row in rows}
+    return params.model_copy(update={"classes": {row.label: row.name for row in rows}, "colours": colours})
 
 
 def _listed(labels: set[int]) -> str:

@@ -6,14 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_medseg import io
 from napari_medseg.cli import _console
-from napari_medseg.core import annotation
+from napari_medseg.cli._parser import file_path
+from napari_medseg.core import annotation, layer_repair
 from napari_medseg.core.errors import BrokenTile, InputError, MedsegError, NewerTile, SessionError
 from napari_medseg.core.events import Note, Progress
 from napari_medseg.core.image import Image
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command = actions.add_parser(
             action, help=sentence, description=f"{sentence[0].upper()}{sentence[1:]}.", allow_abbrev=False
         )
-        command.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the session, NAME.medseg")
+        command.add_argument("folder", metavar="FOLDER", type=file_path, help="folder of the session, NAME.medseg")
         if action == "export":
             _configure_export(command)
 
@@ -44,9 +44,9 @@ def _configure_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         required=True,
-        help="labels to write: .ome.zarr or .tif (OME-TIFF) at any size, with all levels; .png or .nii.gz if small",
+        help=f"labels to write: {io.LARGE_FORMATS} at any size, with all levels; {io.SMALL_FORMATS} if small",
     )
     parser.add_argument(
         "--layer", metavar="NAME", help=f"which of several layers (default {ANNOTATION}); info lists them"
@@ -79,9 +79,10 @@ def _facts(session: Session) -> Iterator[tuple[str, str]]:
     yield "actions", f"{info.actions}{_newest(session)}"
     yield from _named("people", [f"{who or 'unknown'}: {count} actions" for who, count in info.people.items()])
     yield "documents", ", ".join(info.docs) or "none"
-    yield "on disk", size_text(info.file_bytes + info.predictions_bytes)
+    yield "on disk", size_text(info.disk_bytes)
     yield "  annotations", size_text(info.present_bytes)
     yield "  history", f"{size_text(info.history_bytes)}, which compaction gives back"
+    yield "  models", size_text(info.models_bytes)
     yield "  predictions", f"{size_text(info.predictions_bytes)}, which can be made again"
     for sentence in session.recovered:
         yield "note", sentence
@@ -147,16 +148,15 @@ def _check(args: argparse.Namespace) -> str:
     if not problems:
         return f"{args.folder}: no problems."
     sys.stdout.write("".join(f"{problem}\n" for problem in problems))
-    raise SessionError(f"{len(problems)} problems in {args.folder}. Say medseg session repair {args.folder}")
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise SessionError(f"{count} in {args.folder}. Say medseg session repair {args.folder}")
 
 
 def _layer_problems(session: Session, name: str) -> Iterator[str]:
     try:
-        damaged = annotation.open_layer(session, name).pyramid.damaged
+        yield from layer_repair.problems(session, annotation.open_layer(session, name))
     except (InputError, SessionError, BrokenTile, NewerTile) as error:
         yield f"Layer {name}: {error}"
-        return
-    yield from (f"Layer {name}: the coarser versions of {key} are missing or damaged." for key in damaged)
 
 
 def _repair(args: argparse.Namespace) -> str:
@@ -166,8 +166,7 @@ def _repair(args: argparse.Namespace) -> str:
         session.repair()
         said = list(session.recovered)
         for name in annotation.layer_names(session):
-            if annotation.heal(session, name) is not None:
-                said.append(f"Layer {name}: tiles without coarser versions have them again; undo takes this back.")
+            said += layer_repair.open_mended(session, name).notes
     return "\n".join(said) or f"{args.folder}: there was nothing to repair."
 
 
@@ -178,10 +177,11 @@ def _export(args: argparse.Namespace) -> str:
     if args.folder.resolve() in (args.out.resolve(), *args.out.resolve().parents):
         raise InputError(f"{args.out} lies in the session itself; choose a place outside {args.folder}.")
     with Session.open(args.folder, writable=False) as session:
-        labels = annotation.labels_of(session, args.layer or _default_layer(session))
+        layer = layer_repair.open_mended(session, args.layer or _default_layer(session))
+        labels = replace(layer.image, classes=annotation.classes_of(session, layer.name))
         io.check_writable(args.out, labels)
         with _console.Console(quiet=args.quiet) as console:
-            for sentence in session.recovered:
+            for sentence in (*session.recovered, *layer.notes):
                 console.show(Note(sentence, "warning"))
             io.write_labels(args.out, _watched(labels, console))
     return f"Written: {args.out}"

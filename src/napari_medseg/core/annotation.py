@@ -15,10 +15,9 @@ import numpy as np
 from napari_medseg.core import axes as axes_
 from napari_medseg.core import classes
 from napari_medseg.core.classes import SegmentationClass
-from napari_medseg.core.edits import Edit
 from napari_medseg.core.errors import InputError, SessionError
 from napari_medseg.core.image import Geometry, Image
-from napari_medseg.core.labelpyramid import LabelPyramid, LevelView
+from napari_medseg.core.labelpyramid import LabelPyramid, LevelView, Tiles
 from napari_medseg.core.session import ANNOTATION, Session
 
 _FACT = "layer/"
@@ -36,11 +35,17 @@ class Annotation:
         Its labels. Edits reach the disk when they are recorded in the session, under the layer's name.
     image
         The same as an image with its geometry, all levels, read when they are indexed.
+    notes
+        What was found damaged and was mended on opening, and where, in words.
+    is_shown_only
+        Whether its labels are in part in memory alone and edits of them would not be kept.
     """
 
     name: str
     pyramid: LabelPyramid
     image: Image
+    notes: tuple[str, ...] = ()
+    is_shown_only: bool = False
 
 
 def layer_names(session: Session) -> list[str]:
@@ -74,13 +79,19 @@ def create_layer(
     return made
 
 
-def open_layer(session: Session, name: str = ANNOTATION) -> Annotation:
-    """Open a layer that was made before; tiles of another image are refused."""
+def open_layer(session: Session, name: str = ANNOTATION, tiles: Tiles | None = None) -> Annotation:
+    """Open a layer that was made before, as it is (see `layer_repair`); tiles of another image are refused.
+
+    Parameters
+    ----------
+    tiles
+        Where its labels are, if not in the session.
+    """
     if name not in layer_names(session):
         known = ", ".join(map(repr, layer_names(session))) or "none"
         raise InputError(f"The session {session.folder.name} has no layer {name!r}; its layers: {known}.")
     try:
-        return _layer(session, name, session.facts[_FACT + name])
+        return _layer(session, name, session.facts[_FACT + name], tiles)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SessionError(
             f"What the session {session.folder.name} says of its layer {name!r} is not understood ({error!r}). "
@@ -110,21 +121,9 @@ def labels_of(session: Session, name: str = ANNOTATION) -> Image:
     return replace(open_layer(session, name).image, classes=classes_of(session, name))
 
 
-def heal(session: Session, name: str = ANNOTATION) -> Edit | None:
-    """Bring the levels of a layer to agree where tiles were lost, as an action of the history; ``None`` if all is well.
-
-    What a lost tile showed in more detail than the coarser one above it stays lost.
-    """
-    pyramid = open_layer(session, name).pyramid
-    edit = pyramid.heal() if pyramid.damaged else None
-    if edit is not None:
-        session.record("Repair of labels", "repair", edit=edit, layer=name)
-    return edit
-
-
-def _layer(session: Session, name: str, described: Mapping[str, Any]) -> Annotation:
+def _layer(session: Session, name: str, described: Mapping[str, Any], tiles: Tiles | None = None) -> Annotation:
     shape, axes = tuple(map(int, described["shape"])), axes_.check(described["axes"], len(described["shape"]))
-    pyramid = LabelPyramid(shape, described["dtype"], session.tiles(name), described["tile_px"])
+    pyramid = LabelPyramid(shape, described["dtype"], tiles or session.tiles(name), described["tile_px"])
     levels = tuple(LevelView(pyramid, level) for level in range(len(pyramid.level_shapes)))
     return Annotation(name, pyramid, Image(levels, axes, _geometry(described["geometry"]), "labels", name))
 

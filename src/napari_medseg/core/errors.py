@@ -28,6 +28,10 @@ class NewerTile(MedsegError):
     """A label tile was written by a newer version: not damaged, so it must not be repaired, but not readable here."""
 
 
+class BusyLabels(MedsegError):
+    """Somebody else is changing these labels at the moment; the same call works once they have done."""
+
+
 class SessionError(MedsegError):
     """A session cannot be read here, is damaged, or may not be written by this process."""
 
@@ -54,6 +58,7 @@ BY_NAME: dict[str, type[MedsegError]] = {
         SessionError,
         BrokenTile,
         NewerTile,
+        BusyLabels,
         MemoryShortage,
         RunCancelled,
         RunnerDied,

@@ -28,8 +28,11 @@ class Job:
         The tool's own ``Params``.
     view
         One span per spatial axis of the image, in its pixels: what is on screen and comes first.
+    branch
+        Runs of one branch go on from each other; another one forgets what the memory has learned.
     """
 
     images: Mapping[str, Image]
     params: Params
     view: tuple[Span, ...] | None = None
+    branch: int = 0

@@ -17,6 +17,8 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from napari_medseg.core.errors import InputError
 
+LARGEST_WHOLE = 2**31 - 1
+"""The highest limit of a whole number: controls on screen hold no larger ones, and what they offer is what is taken."""
 LONGEST_SHOWN = 60
 """A complaint shows no more than this of what was given."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Image
@@ -30,6 +32,9 @@ to 11.
 
 LEAST_HELD_OUT = 30
 """Pixels of a class that are held out at least where a figure is given; its steps are a few hundredths then."""
+
+SAMPLED_PIXELS = 2**22
+"""What is looked at, at most, where it is enough to find most of the labels."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,22 @@ def _plane_points(scribbles: Image, lead: tuple[int, ...]) -> Points:
     yx = np.argwhere(plane)
     index = np.concatenate([np.broadcast_to(np.array(lead, int), (len(yx), len(lead))), yx], axis=1)
     return Points(index, plane[tuple(yx.T)].astype(np.int64))
+
+
+def labels_seen(scribbles: Image, most: int = SAMPLED_PIXELS) -> list[int]:
+    """The labels above 0, found without reading much: a large array is looked at in a grid, a lazy one in its middle.
+
+    What is missed are labels in a few pixels only, or away from the middle of what has to be read from a disk.
+    """
+    array = scribbles.levels[0]
+    height, width = array.shape[-2:]
+    step = max(1, math.ceil(math.sqrt(math.prod(array.shape) / most)))
+    if isinstance(array, np.ndarray):
+        seen = array[..., ::step, ::step]
+    else:
+        spans = ((size // 2 - size // (2 * step), size // 2 + -(-size // (2 * step))) for size in (height, width))
+        seen = np.asarray(array[(..., *(slice(max(0, a), b) for a, b in spans))])
+    return [int(label) for label in np.unique(seen) if label > 0]
 
 
 def check_labels(scribbles: Image) -> None:
@@ -223,17 +244,32 @@ def _end(strokes: list[np.ndarray], index: np.ndarray, share: float) -> np.ndarr
 
 
 def _connected(index: np.ndarray) -> list[np.ndarray]:
-    """Group points that touch (diagonals count) within one plane; returns lists of positions."""
+    """Group points that touch (diagonals count) within one plane; returns lists of positions, first point first.
+
+    Strategy
+    --------
+    Number the pixels of the points' bounding box row by row, with a gap after each row and plane: only the numbers of
+    the points are made, so the cost follows what is painted and not the box. Stretches of consecutive numbers are
+    runs; those of the row below that a run touches lie next to each other among the sorted runs.
+    """
     low = index.min(axis=0)
-    grid = np.zeros(index.max(axis=0) - low + 1, bool)
-    grid[tuple((index - low).T)] = True
-    reach = np.zeros((3,) * index.shape[1], bool)
-    reach[(1,) * (index.shape[1] - 2)] = True
-    labelled, count = ndimage.label(grid, reach)
-    group = labelled[tuple((index - low).T)]
-    order = np.argsort(group, kind="stable")
-    edges = np.searchsorted(group[order], np.arange(1, count + 2))
-    return [order[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    size = index.max(axis=0) - low + 3
+    place = np.asarray(np.ravel_multi_index(tuple((index - low + 1).T), tuple(size)))
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    begins = np.concatenate([[True], np.diff(place) > 1])
+    first, last = place[begins], place[np.append(begins[1:], True)]
+    width = size[-1]
+    start = np.searchsorted(last, first + width - 1)
+    count = np.searchsorted(first, last + width + 1, side="right") - start
+    above = np.repeat(np.arange(len(first)), count)
+    below = np.arange(len(above)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
+    touching = coo_array((np.ones(len(above), np.int8), (above, below)), shape=(len(first), len(first)))
+    run_group = connected_components(touching, directed=False)[1]
+    group = np.empty(len(index), np.int64)
+    group[order] = run_group[np.cumsum(begins) - 1]
+    members = np.argsort(group, kind="stable")
+    return np.split(members, np.cumsum(np.bincount(group))[:-1])
 
 
 def _by(shape: tuple[int, ...]) -> str:

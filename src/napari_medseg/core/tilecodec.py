@@ -41,7 +41,9 @@ _START = _HEADER.size + _CRC.size
 _ZSTD = Zstd(level=3)
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What a tile says of itself."""
+
     magic: bytes
     version: int
     dtype: bytes
@@ -68,7 +70,7 @@ def encode(tile: np.ndarray) -> bytes:
 
 def decode(blob: bytes) -> np.ndarray:
     """The tile that `encode` was given; `BrokenTile` where a single bit has changed."""
-    header = _checked_header(blob)
+    header = checked_header(blob)
     dtype = np.dtype(header.dtype.decode())
     unpacked = np.empty(header.runs * (dtype.itemsize + 4), np.uint8)
     _ZSTD.decode(blob[_START:], out=unpacked)
@@ -80,7 +82,7 @@ def decode(blob: bytes) -> np.ndarray:
 
 def largest_label(blob: bytes) -> int:
     """Largest label in an encoded tile, which is not unpacked for it."""
-    return _checked_header(blob).largest
+    return checked_header(blob).largest
 
 
 def _runs(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,14 +96,14 @@ def _checksum(header: bytes, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(header))
 
 
-def _checked_header(blob: bytes) -> _Header:
+def checked_header(blob: bytes) -> Header:
     """Header of a tile of which every bit is as it was written."""
     if len(blob) < _START or blob[: len(MAGIC)] != MAGIC:
         raise BrokenTile(f"Its {len(blob)} bytes do not begin as a label tile does.")
     (crc,) = _CRC.unpack_from(blob, _HEADER.size)
     if crc != _checksum(blob[: _HEADER.size], blob[_START:]):
         raise BrokenTile("Its checksum does not match: the bytes were damaged on disk or cut off.")
-    header = _Header(*_HEADER.unpack_from(blob))
+    header = Header(*_HEADER.unpack_from(blob))
     if header.version > VERSION:
         raise NewerTile(
             f"It was written in layout {header.version} by a newer napari-medseg; this one reads layouts up to "

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from napari_medseg.core import axes as axes_
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Geometry, Image, Kind
 from napari_medseg.io import nifti, omezarr, raster, tiff
 
-Function = TypeVar("Function")
 Reader = Callable[[Path, Kind], Image]
 Writer = Callable[[Path, Image], None]
 
@@ -23,17 +21,53 @@ _READERS: tuple[tuple[tuple[str, ...], Reader], ...] = (
     (raster.SUFFIXES, raster.open_raster),
     (nifti.SUFFIXES, nifti.open_nifti),
 )
-_WRITERS: tuple[tuple[tuple[str, ...], Writer], ...] = (
-    ((".tif", ".tiff"), tiff.write_tiff),
-    (omezarr.SUFFIXES, omezarr.write_omezarr),
-    ((".png",), raster.write_png),
-    (nifti.SUFFIXES, nifti.write_nifti),
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that images are written in.
+
+    Parameters
+    ----------
+    shown
+        The suffix that help and messages offer.
+    suffixes
+        All that name it.
+    check
+        Complains, without reading a pixel, about an image that the format does not hold.
+    fractions
+        Whether it holds more than whole numbers.
+    any_size
+        Whether it is written tile by tile, with all levels.
+    """
+
+    shown: str
+    suffixes: tuple[str, ...]
+    write: Writer
+    check: Callable[[Image, str], None] | None = None
+    fractions: bool = True
+    any_size: bool = True
+
+
+_FORMATS = (
+    Format(".tif", (".tif", ".tiff"), tiff.write_tiff),
+    Format(".ome.zarr", omezarr.SUFFIXES, omezarr.write_omezarr),
+    Format(".png", (".png",), raster.write_png, raster.check_png, fractions=False, any_size=False),
+    Format(".nii.gz", nifti.SUFFIXES, nifti.write_nifti, nifti.check_nifti, any_size=False),
 )
-_CHECKS: dict[Writer, Callable[[Image, str], None]] = {
-    raster.write_png: raster.check_png,
-    nifti.write_nifti: nifti.check_nifti,
-}
-"""What complains, without reading a pixel, about an image that a format does not hold."""
+
+
+def _listed(formats: Iterable[Format]) -> str:
+    shown = [format_.shown for format_ in formats]
+    return " or ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+LABEL_FORMATS = _listed(_FORMATS)
+"""What labels are written as, for help and messages."""
+VALUE_FORMATS = _listed(item for item in _FORMATS if item.fractions)
+"""The same for entropy and other fractions."""
+LARGE_FORMATS = _listed(item for item in _FORMATS if item.any_size)
+SMALL_FORMATS = _listed(item for item in _FORMATS if not item.any_size)
 
 _MARKS: tuple[tuple[bytes, Reader], ...] = (
     (b"II*\0", tiff.open_tiff),
@@ -128,14 +162,27 @@ def _reader(path: Path) -> Reader:
     if not head:
         raise InputError(f"{path.name} is empty. Copy it again from where it came.")
     marked = next((reader for mark, reader in _MARKS if head.startswith(mark)), None)
-    return marked or _by_suffix(path, _READERS, "is not an image that can be read")
+    return marked or _by_suffix(path)
+
+
+def _by_suffix(path: Path) -> Reader:
+    name = path.name.lower()
+    for suffixes, reader in _READERS:
+        if name.endswith(suffixes):
+            return reader
+    known = ", ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
+    raise InputError(f"{path.name} is not an image that can be read: {_ending(path)}; expected one of {known}.")
+
+
+def _ending(path: Path) -> str:
+    return f"its name ends in {path.suffix!r}" if path.suffix else "its name has no ending"
 
 
 def write_image(path: str | Path, image: Image) -> Path:
     """Write level 0 of an image in the format that the suffix names, with a pyramid where the format has one."""
     path = Path(path)
     check_writable(path, image)
-    _by_suffix(path, _WRITERS, "cannot be written")(path, image)
+    _format(path).write(path, image)
     return path
 
 
@@ -145,20 +192,32 @@ def check_writable(path: Path, image: Image | None = None) -> None:
     That is an unknown format, a folder that is not there, a folder in the place of the file and, where ``image`` is
     given, pixels that the format does not hold.
     """
-    writer = _by_suffix(path, _WRITERS, "cannot be written")
+    format_ = _format(path)
     if not path.parent.is_dir():
         raise InputError(_file_above(path) or f"The folder {path.parent} does not exist. Make it, or choose another.")
-    if writer is omezarr.write_omezarr and path.exists() and not omezarr.is_zarr(path):
+    folder = format_.write is omezarr.write_omezarr
+    if folder and path.exists() and not omezarr.is_zarr(path):
         raise InputError(f"{path} exists and is no zarr folder; choose another name.")
-    if writer is not omezarr.write_omezarr and path.is_dir():
+    if not folder and path.is_dir():
         raise InputError(f"{path} is a folder, and no file takes its place; choose another name.")
-    if image is not None and writer in _CHECKS:
-        _CHECKS[writer](image, path.name)
+    if image is not None and format_.check is not None:
+        format_.check(image, path.name)
 
 
 def has_written_suffix(path: Path) -> bool:
     """Whether the name is that of an image file that can be written."""
-    return path.name.lower().endswith(tuple(suffix for suffixes, _ in _WRITERS for suffix in suffixes))
+    return _written(path) is not None
+
+
+def _format(path: Path) -> Format:
+    found = _written(path)
+    if found is None:
+        raise InputError(f"{path.name} cannot be written: {_ending(path)}; expected {LABEL_FORMATS}.")
+    return found
+
+
+def _written(path: Path) -> Format | None:
+    return next((item for item in _FORMATS if path.name.lower().endswith(item.suffixes)), None)
 
 
 def is_readable(path: Path) -> bool:
@@ -173,12 +232,3 @@ def write_labels(path: str | Path, image: Image) -> Path:
     if image.kind != "labels" or image.dtype.kind not in "bui":
         raise InputError(f"{image.name} is {image.kind} of {image.dtype}; expected labels of whole numbers.")
     return write_image(path, image)
-
-
-def _by_suffix(path: Path, table: tuple[tuple[tuple[str, ...], Function], ...], failure: str) -> Function:
-    name = path.name.lower()
-    for suffixes, function in table:
-        if name.endswith(suffixes):
-            return function
-    known = ", ".join(suffix for suffixes, _ in table for suffix in suffixes)
-    raise InputError(f"{path.name} {failure}: its name ends in {path.suffix or 'nothing'!r}; known are {known}.")

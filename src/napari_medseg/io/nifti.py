@@ -28,7 +28,9 @@ def open_nifti(path: Path, kind: Kind = "raw") -> Image:
     """
     nibabel = _nibabel(path.name)
     try:
-        volume: Any = nibabel.load(path)
+        # It prints what it finds wrong in a header, beside raising it.
+        with nibabel.imageglobals.LoggingOutputSuppressor():
+            volume: Any = nibabel.load(path)
     except (*READ_ERRORS, *_format_errors(nibabel)) as error:
         raise InputError(f"{path.name} is not a whole NIfTI file ({error}); expected .nii or .nii.gz.") from error
     if not isinstance(volume, nibabel.Nifti1Image):

@@ -24,6 +24,8 @@ SUFFIXES = (".zarr",)
 ORDER = "tczyx"
 """The order of axes that the format asks for."""
 _COLOUR = re.compile("#[0-9a-fA-F]{6}$")
+_MALFORMED = (TypeError, IndexError, AttributeError)
+"""What comes of attributes that are well-formed JSON of another shape than the format's."""
 OWN_KEY = "napari-medseg"
 """Attribute with the parts of the geometry that NGFF 0.5 cannot say: rotation, shear, affine."""
 
@@ -45,7 +47,7 @@ def open_omezarr(path: Path | Any, kind: Kind = "raw") -> Image:
         if isinstance(group, zarr.Array):
             return _bare(group, name, kind)
         return _multiscale(group, name, kind)
-    except READ_ERRORS as error:
+    except (*READ_ERRORS, *_MALFORMED) as error:
         raise InputError(f"{name} is not a whole OME-Zarr image ({error}). Copy it again from its source.") from error
 
 

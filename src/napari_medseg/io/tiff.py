@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 import tempfile
+import uuid
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_medseg.core import axes as axes_
+from napari_medseg.core.classes import SegmentationClass, from_json
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Box, Geometry, Image, Kind
 from napari_medseg.io import pyramid, resolution, values
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".bif", ".qptiff")
+
+CLASSES_NAMESPACE = "napari-medseg/classes"
+"""Of the annotation that names the classes: each label with its name and its colour, as in "tumour #e6553a"."""
+_NO_UUID = str(uuid.UUID(int=0))
 
 
 def open_tiff(path: Path, kind: Kind = "raw") -> Image:
@@ -56,6 +64,7 @@ def _largest_series(file: TiffFile, name: str, keep: _Open, kind: Kind) -> Image
     if number is None or _area(file.series[number]) == 0:
         raise InputError(f"{name} holds no image. Copy it again from its source.")
     series = file.series[number]
+    _check_whole(file, series.keyframe, name)
     _check_codec(series, name)
     axes, order = _axes(series.axes, series.shape, name)
     levels = tuple(
@@ -63,7 +72,10 @@ def _largest_series(file: TiffFile, name: str, keep: _Open, kind: Kind) -> Image
         for depth, level in enumerate(series.levels)
         if level.axes == series.axes
     )
-    return Image(levels, axes, _geometry(file, number, axes_.spatial(axes)), kind, _stem(name))
+    described = _described(file)
+    classes = _classes(described)
+    geometry = _geometry(file, number, axes_.spatial(axes), described)
+    return Image(levels, axes, geometry, "labels" if classes else kind, _stem(name), classes)
 
 
 def _area(series: TiffPageSeries) -> int:
@@ -73,6 +85,16 @@ def _area(series: TiffPageSeries) -> int:
 
 def _stem(name: str) -> str:
     return re.sub(r"(\.ome)?\.\w+$", "", name, flags=re.IGNORECASE)
+
+
+def _check_whole(file: TiffFile, page: TiffPage, name: str) -> None:
+    """Complain about a page that is larger than the file and has too few tiles, which would be read as empty."""
+    there, expected = len(page.dataoffsets), math.prod(page.chunked)
+    if there < expected and page.nbytes > file.filehandle.size:
+        raise InputError(
+            f"{name} is damaged or incomplete: it has {there} of the {expected} parts that its size "
+            f"{' x '.join(map(str, page.shape))} asks for. Copy it again from its source."
+        )
 
 
 def _check_codec(series: TiffPageSeries, name: str) -> None:
@@ -108,26 +130,40 @@ def _axes(stored: str, shape: tuple[int, ...], name: str) -> tuple[str, tuple[in
     return axes_.check(axes, len(shown)), tuple(shown)
 
 
-# --- pixel size -----------------------------------------------------------------------------------------------
+# --- what stands in the OME-XML, and pixel size ---------------------------------------------------------------
 
 
-def _geometry(file: TiffFile, series: int, spatial: str) -> Geometry:
+def _described(file: TiffFile) -> ElementTree.Element:
+    """The OME-XML; an empty element where there is none."""
+    try:
+        return ElementTree.fromstring(file.ome_metadata or "<OME/>")
+    except ElementTree.ParseError:
+        return ElementTree.Element("OME")
+
+
+def _classes(described: ElementTree.Element) -> tuple[SegmentationClass, ...]:
+    """Names and colours of labels, as `_Plan.metadata` writes them."""
+    rows = described.findall(f".//{{*}}MapAnnotation[@Namespace='{CLASSES_NAMESPACE}']/{{*}}Value/{{*}}M")
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        label, said = row.get("K", ""), re.fullmatch(r"(.*?) ?(#[0-9a-fA-F]{6})?", row.text or "", re.DOTALL)
+        if re.fullmatch("[1-9][0-9]{0,18}", label) and said:
+            parts = {"name": said[1], "colour": said[2]}
+            found[label] = {key: part for key, part in parts.items() if part}
+    return from_json(found)
+
+
+def _geometry(file: TiffFile, series: int, spatial: str, described: ElementTree.Element) -> Geometry:
     page = file.series[series].keyframe
-    sizes = _ome_sizes(file, series) or _imagej_sizes(file, page) or _tag_sizes(page)
+    sizes = _ome_sizes(described, series) or _imagej_sizes(file, page) or _tag_sizes(page)
     scale = tuple(sizes[axis][0] if axis in sizes else 1.0 for axis in spatial)
     units = tuple(sizes[axis][1] if axis in sizes else "pixel" for axis in spatial)
     return Geometry(scale, units, (0.0,) * len(spatial))
 
 
-def _ome_sizes(file: TiffFile, series: int) -> dict[str, tuple[float, str]]:
+def _ome_sizes(described: ElementTree.Element, series: int) -> dict[str, tuple[float, str]]:
     """Pixel size and unit by axis from the OME-XML."""
-    if not file.ome_metadata:
-        return {}
-    try:
-        root = ElementTree.fromstring(file.ome_metadata)
-    except ElementTree.ParseError:
-        return {}
-    images = root.findall(".//{*}Pixels")
+    images = described.findall(".//{*}Pixels")
     found = dict(images[series].attrib) if series < len(images) else {}
     steps = {"x": "PhysicalSizeX", "y": "PhysicalSizeY", "z": "PhysicalSizeZ"}
     sizes = {axis: (float(found[key]), found.get(f"{key}Unit", "µm")) for axis, key in steps.items() if key in found}
@@ -177,7 +213,7 @@ def write_tiff(path: Path, image: Image, tile: int = pyramid.TILE) -> None:
 
     Reads each region once and holds a few tiles at a time. The pixel size is kept; OME-TIFF has no place
     for a rotation or an affine (OME-Zarr has). Labels keep the levels that they have (see
-    `pyramid.levels_to_keep`), and all their empty tiles are one in the file.
+    `pyramid.levels_to_keep`), and all their empty tiles are one in the file. Equal images make equal bytes.
     """
     from tifffile import TiffWriter
 
@@ -207,6 +243,7 @@ def write_tiff(path: Path, image: Image, tile: int = pyramid.TILE) -> None:
                 )
         if plan.labels:
             _share_empty_tile(target, bytes(tile**2 * plan.dtype.itemsize))
+        _name_by_content(target)
 
 
 class _Plan:
@@ -233,11 +270,12 @@ class _Plan:
     def metadata(self) -> dict[str, Any]:
         """What tifffile turns into OME-XML."""
         found: dict[str, Any] = {"axes": self.axes.upper() if not self.rgb else self.axes[:-1].upper() + "S"}
-        found["Name"] = self.image.name
+        found |= {"Name": _for_xml(self.image.name), "UUID": _NO_UUID}
         for axis, size, unit in self._sizes():
             found |= {f"PhysicalSize{axis.upper()}": size, f"PhysicalSize{axis.upper()}Unit": unit.replace("um", "µm")}
         if self.image.classes:
-            found["MapAnnotation"] = {str(row.label): f"{row.name} {row.colour}" for row in self.image.classes}
+            rows = {str(row.label): _for_xml(f"{row.name} {row.colour}") for row in self.image.classes}
+            found["MapAnnotation"] = {"Namespace": CLASSES_NAMESPACE, "Value": rows}
         return found
 
     def resolution(self) -> dict[str, Any]:
@@ -305,6 +343,27 @@ def _share_empty_tile(path: Path, empty: bytes) -> None:
             offsets = [offset if size else end for offset, size in zip(page.dataoffsets, sizes, strict=True)]
             page.tags["TileOffsets"].overwrite(offsets)
             page.tags["TileByteCounts"].overwrite([size or len(packed) for size in sizes])
+
+
+def _name_by_content(path: Path) -> None:
+    """Put a UUID made from the file itself in the place of the empty one: other content, and only that, is another."""
+    from tifffile import TiffFile
+
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with TiffFile(path, mode="r+") as file:
+        tag = file.pages.first.tags["ImageDescription"]
+        file.filehandle.seek(tag.valueoffset)
+        text = file.filehandle.read(tag.count).replace(
+            _NO_UUID.encode(), str(uuid.uuid5(uuid.NAMESPACE_OID, digest)).encode(), 1
+        )
+        file.filehandle.seek(tag.valueoffset)
+        file.filehandle.write(text)
+
+
+def _for_xml(text: str) -> str:
+    """The text without the characters that XML cannot hold."""
+    return re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
 def _pages(file: TiffFile) -> Iterator[TiffPage]:

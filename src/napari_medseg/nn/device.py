@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
 from napari_medseg.core.errors import InputError
+from napari_medseg.nn import measured
 
+_ROUNDS, _LEAST_GAIN = 5, 0.8
+"""Timings of each precision, and what share of the time in fp32 bf16 may take at most to be chosen."""
 _GIVEN_THREADS = torch.get_num_threads()
 
 
@@ -33,12 +38,17 @@ class Device:
         with torch.autocast(self.name, torch.bfloat16, enabled=self.bf16):
             yield
 
+    @property
+    def precision_name(self) -> str:
+        """How parameters and model cards call the precision."""
+        return "bf16" if self.bf16 else "fp32"
+
     def describe(self) -> str:
         """One short line for the user."""
         title = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}[self.name]
         count = torch.get_num_threads()
         threads = f", {count} thread{'s' if count > 1 else ''}" if self.name == "cpu" else ""
-        return f"{title}{threads}, {'bf16' if self.bf16 else 'fp32'}"
+        return f"{title}{threads}, {self.precision_name}"
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:
@@ -60,11 +70,19 @@ def _best() -> str:
 def bf16_pays(name: str) -> bool:
     """Whether bf16 is faster here: by the hardware's word on a GPU, by a short timing on a CPU.
 
-    Without matrix units for bf16 a CPU is up to 250 times slower with it, so those are not even timed.
+    Without matrix units for bf16 a CPU is up to 250 times slower with it, so those are not even timed. The timing is
+    kept for this processor: with another answer in a busy moment, the same seed would give other labels.
     """
     if name != "cpu" or not bf16_units(name):
         return bf16_units(name)
-    return _time_conv(bf16=True) < 0.8 * _time_conv(bf16=False)
+    kept = measured.once("bf16", _processor_and_torch(), _time_precisions)
+    return kept["bf16_s"] < _LEAST_GAIN * kept["fp32_s"]
+
+
+def _processor_and_torch() -> tuple[str, ...]:
+    """All that the timing depends on."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    return measured.processor(), torch.__version__, torch.backends.cpu.get_cpu_capability(), limit
 
 
 def bf16_units(name: str) -> bool:
@@ -75,12 +93,20 @@ def bf16_units(name: str) -> bool:
     return name == "cpu" and bool(probe and probe())
 
 
-def _time_conv(*, bf16: bool) -> float:
-    """Best of a few runs on one thread: with more, a busy core would blur the comparison."""
+def _time_precisions() -> dict[str, Any]:
+    """Seconds of one layer in each precision: the best of a few runs in turn, so that a busy moment meets both.
+
+    On one thread: with more, a busy core would blur the comparison.
+    """
     conv = place(torch.nn.Conv2d(64, 64, 3, padding=1), torch.device("cpu"))
     image = torch.ones(1, 64, 128, 128).to(memory_format=torch.channels_last)
-    with threads(1), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        return min(_timed(lambda: conv(image)) for _ in range(5))
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    with threads(1), torch.inference_mode():
+        for _ in range(_ROUNDS):
+            for bf16, times in seconds.items():
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    times.append(_timed(lambda: conv(image)))
+    return {"bf16_s": min(seconds[True]), "fp32_s": min(seconds[False])}
 
 
 def _timed(step: Callable[[], object]) -> float:

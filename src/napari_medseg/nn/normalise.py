@@ -40,9 +40,17 @@ class Normalisation(BaseModel):
         flat = high <= low
         low, high = np.where(flat, values.min(axis=0), low), np.where(flat, values.max(axis=0), high)
         if (high <= low).all():
-            raise InputError(f"The image {image.name!r} is constant; there is nothing to learn from.")
+            raise InputError(
+                f"The image {image.name!r} is the same everywhere (every pixel is {_pixel(low)}), so there is nothing "
+                "to tell apart. Choose another image, or look whether this one was read as it should be."
+            )
         half = np.where(high > low, (high - low) / 2, 1.0)
         return Scaling(image.name, (low + high) / 2, half)
+
+
+def _pixel(values: np.ndarray) -> str:
+    """The value of a pixel, or those of its channels where they differ."""
+    return ", ".join(f"{value:g}" for value in (values[:1] if (values == values[0]).all() else values))
 
 
 def _refuse_nan(values: np.ndarray, name: str) -> None:

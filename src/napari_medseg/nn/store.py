@@ -105,6 +105,13 @@ def find(name: str | Path) -> Card:
     raise ModelError(f"There is no model {str(name)!r}. Known models: {_known()}.")
 
 
+def exists(name: str | Path) -> bool:
+    """Whether there is a model of this name, or this file, readable or not."""
+    if Path(name).suffix in (".safetensors", ".json"):
+        return os.path.lexists(name)
+    return any(os.path.lexists(folder / f"{name}.json") for folder in (user_folder(), SHIPPED))
+
+
 def _known() -> str:
     return ", ".join(card.name for card in models()) or "none"
 

@@ -15,6 +15,7 @@ import mmap
 import os
 import secrets
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ class Segment:
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
+        # When the viewer closes, the memory goes; a copy on another thread must not write where it was.
+        self._lock = threading.RLock()
+        self._freed = False
         name = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self._memory = SharedMemory(name, create=True, size=max(1, nbytes))
         try:
@@ -50,13 +54,17 @@ class Segment:
         return self._memory.name
 
     def fill(self, array: np.ndarray) -> None:
-        """Copy the array into it, in C order."""
-        np.copyto(np.ndarray(array.shape, array.dtype, buffer=self._memory.buf), array)
+        """Copy the array into it, in C order; nothing happens where the memory was given back."""
+        with self._lock:
+            if not self._freed:
+                np.copyto(np.ndarray(array.shape, array.dtype, buffer=self._memory.buf), array)
 
     def free(self) -> None:
         """Give the memory back; a process that maps it keeps it until it lets go."""
-        self._memory.close()
-        self._memory.unlink()
+        with self._lock:
+            self._memory.close()
+            self._memory.unlink()
+            self._freed = True
 
 
 @dataclass

@@ -19,6 +19,7 @@ MODULES = {
     "scribbles": "napari_medseg.tools.scribbles",
     "apply": "napari_medseg.tools.apply",
     "encoder": "napari_medseg.tools.encoder",
+    "axon_training": "napari_medseg.tools.axon_training",
 }
 EXTRA_TOOLS = "NAPARI_MEDSEG_EXTRA_TOOLS"
 

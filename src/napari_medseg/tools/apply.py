@@ -50,7 +50,8 @@ def run(job: Job, memory: Memory) -> Run:
     yield from draw(image, segmenter, view=job.view)
     values = {"model": str(card.weights), "classes": card.classes, "colours": card.colours, "digest": card.sha256}
     backend = "torch" if segmenter is loaded else "openvino"
-    return Result(f"{card.name} applied to {image.name}", {**values, "seed": card.seed, "backend": backend})
+    values |= {"seed": card.seed, "backend": backend, "device": segmenter.device.describe()}
+    return Result(f"{card.name} applied to {image.name}", values)
 
 
 def device_for(card: Card, params: Params) -> Device:

@@ -16,7 +16,7 @@ class Compute(Params):
     precision: Literal["auto", "fp32", "bf16"] = param(
         "auto",
         title="Precision",
-        help="'auto' trains in bf16 only where the processor is measured to be faster with it, and applies a model in "
-        "the precision that it was taught in, where this machine has it.",
+        help="'auto' trains in bf16 only where this processor was measured to be faster with it (once, then kept), and "
+        "applies a model in the precision that it was taught in, where this machine has it.",
         folded=True,
     )

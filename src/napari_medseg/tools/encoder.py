@@ -8,8 +8,8 @@ from typing import Literal, cast
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.events import Run
 from napari_medseg.core.job import Job, Memory
+from napari_medseg.core.params import LARGEST_WHOLE, param
 from napari_medseg.core.params import Params as BaseParams
-from napari_medseg.core.params import param
 
 ROLES: dict[str, str] = {}
 """The images are files in a folder that is named in the parameters."""
@@ -18,14 +18,14 @@ ROLES: dict[str, str] = {}
 class Params(BaseParams):
     """What it learns from, how long, and where the result goes."""
 
-    data: Path = param(..., title="Data", help="Folder of the shared data sets; nuclei, he_tissue and so on in it.")
+    data: Path = param(..., title="Data", help="Folder of the free image sets: nuclei/DSB2018_color and so on.")
     out: Path = param(..., title="Folder", help="Folder that NAME.safetensors and NAME.json are written to.")
     name: str = param("encoder", title="Name", help="Name of the model.")
     objective: Literal["self", "nuclei", "both"] = param(
         "both", title="Objective", help="Mend damaged pictures (self), find nuclei, or both."
     )
     steps: int = param(8000, title="Steps", help="Training steps.", ge=1, le=10_000_000)
-    seed: int = param(0, title="Seed", help="Same seed, same steps: same result.", ge=0, le=2**31)
+    seed: int = param(0, title="Seed", help="Same seed, same steps: same result.", ge=0, le=LARGEST_WHOLE)
 
 
 def run(job: Job, memory: Memory) -> Run:

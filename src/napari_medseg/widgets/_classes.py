@@ -51,7 +51,10 @@ def is_ours(layer: Layer) -> bool:
 
 
 class ClassEditor(QWidget):
-    """Edits a tuple of classes; one of them is selected for painting."""
+    """Edits a tuple of classes; one of them is selected for painting.
+
+    ``add_button`` has no place of its own: who shows the editor puts it beside the heading.
+    """
 
     valueChanged = Signal(object)
     selected = Signal(int)
@@ -71,7 +74,6 @@ class ClassEditor(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(self._rows)
-        layout.addWidget(self.add_button)
         self.setValue(DEFAULTS)
 
     def value(self) -> tuple[SegmentationClass, ...]:

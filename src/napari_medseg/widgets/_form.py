@@ -21,10 +21,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_medseg.core.params import Params, ParamSpec, limits_text, number_text, specs
+from napari_medseg.core.params import LARGEST_WHOLE, Params, ParamSpec, limits_text, number_text, specs
 from napari_medseg.widgets._elided import ElidedCombo
 
-LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 1e12
 LABEL_WIDTH = 96
 
@@ -44,9 +43,13 @@ class Editor(Protocol):
 
 
 class Choice(ElidedCombo):
-    """A combo box over plain values, each shown by a text."""
+    """A combo box over plain values, each shown by a text.
+
+    ``opening`` comes before the list is shown, in time to offer other choices.
+    """
 
     valueChanged = Signal(object)
+    opening = Signal()
 
     def __init__(self, choices: Mapping[Any, str] | Collection[Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +66,11 @@ class Choice(ElidedCombo):
             for value, text in texts.items():
                 self.addItem(text, value)
             self.setCurrentIndex(max(0, self.findData(before)))
+
+    def showPopup(self) -> None:
+        """Show the list."""
+        self.opening.emit()
+        super().showPopup()
 
     def value(self) -> Any:
         """The chosen value."""
@@ -256,9 +264,7 @@ def tooltip(spec: ParamSpec) -> str:
     parts = [spec.help]
     if spec.unit:
         parts.append(f"Unit: {spec.unit}.")
-    # A control for whole numbers cannot go as far as some limits.
-    high = min(spec.high, LARGEST_INT) if spec.kind is int and spec.high is not None else spec.high
-    if limits := limits_text(spec.low, high):
+    if limits := limits_text(spec.low, spec.high):
         parts.append(f"{limits[0].upper()}{limits[1:]}.")
     return f"<qt>{escape(' '.join(parts), quote=False)}</qt>"
 
@@ -280,7 +286,7 @@ def _plain_editor(spec: ParamSpec) -> QWidget:
         return Text()
     if spec.kind is int:
         whole = Whole()
-        whole.setRange(int(_limit(spec.low, -LARGEST_INT)), int(min(_limit(spec.high, LARGEST_INT), LARGEST_INT)))
+        whole.setRange(int(_limit(spec.low, -LARGEST_WHOLE)), int(_limit(spec.high, LARGEST_WHOLE)))
         return _number(whole, spec)
     if spec.kind is float:
         real = Real()
@@ -317,6 +323,7 @@ def _fold(parent: QWidget) -> QCollapsible:
     for column in (fold.layout(), fold.content().layout()):
         if column is not None:
             column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(0)
     return fold
 
 

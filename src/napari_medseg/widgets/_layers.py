@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_medseg.core import axes as axes_
 from napari_medseg.core.errors import InputError
 from napari_medseg.core.image import Box, Geometry, Image
 from napari_medseg.core.job import Span
+from napari_medseg.core.labelpyramid import LevelView
 from napari_medseg.core.polygons import Filled, Outline, ellipse
 from napari_medseg.widgets._compat import camera_of
 from napari_medseg.widgets._elided import ElidedCombo
@@ -26,6 +28,9 @@ RESULT_KEY = "napari_medseg"
 """Key in a layer's metadata that marks a result of ours and tells how it was made."""
 
 MOST_SCRIBBLE_PIXELS = 2**26
+
+MOST_TAUGHT_PIXELS = 2**28
+"""Of a label pyramid; they become one array."""
 
 LEAST_SHARE = 0.4
 """Share of the view's longer side that a region shown by ``show_region`` takes at least."""
@@ -95,23 +100,32 @@ class LayerChooser(ElidedCombo):
         return self._value
 
     def setValue(self, value: Layer | None) -> None:
-        """Choose ``value``, which must be in the list."""
-        self.setCurrentIndex(0 if value is None else self._index_of(value))
+        """Choose ``value``, which must be in the list; None: nothing."""
+        if value is None:
+            self._show(None)
+        else:
+            self.setCurrentIndex(self._index_of(value))
 
     def refresh(self, _event: Any = None) -> None:
         """Offer what the layer list holds now; the choice stays where its layer stays."""
-        offered = [layer for layer in self._layers if self._accepts(layer)]
+        offered = self._offered()
         keep = self._value if self._value in offered else None
-        preferred = [layer for layer in offered if self._prefers(layer)]
-        if keep is None and preferred and not self._optional:
-            keep = preferred[-1]
+        if keep is None and not self._optional:
+            keep = next((layer for layer in reversed(offered) if self._prefers(layer)), None)
+        self._show(keep)
+
+    def _offered(self) -> list[Layer]:
+        return [layer for layer in self._layers if self._accepts(layer)]
+
+    def _show(self, chosen: Layer | None) -> None:
+        """Fill the list anew, with ``chosen`` chosen; nothing can be chosen only where that is so already."""
         with QSignalBlocker(self):
             self.clear()
-            if keep is None or self._optional:
+            if chosen is None or self._optional:
                 self.addItem(self._none_text, None)
-            for layer in offered:
+            for layer in self._offered():
                 self.addItem(layer.name, layer)
-            self.setCurrentIndex(0 if keep is None else self._index_of(keep))
+            self.setCurrentIndex(0 if chosen is None else self._index_of(chosen))
         self._picked()
 
     def disconnect_layers(self) -> None:
@@ -141,6 +155,25 @@ def image_of(layer: ImageLayer | LabelsLayer) -> Image:
     axes = axes_.guess(len(levels[0].shape), rgb=rgb, labels=layer.axis_labels)
     kind = "labels" if isinstance(layer, LabelsLayer) else "raw"
     return Image(levels, axes, _geometry(layer, axes), kind, layer.name)
+
+
+def is_pyramid(layer: LabelsLayer) -> bool:
+    """Whether the layer shows a label pyramid, whose levels are one annotation."""
+    return bool(layer.multiscale) and isinstance(layer.data[0], LevelView)
+
+
+def painted(layer: LabelsLayer) -> Image:
+    """The labels of a layer as they are now, to be handed to a tool; of a label pyramid a copy of the finest level."""
+    image = image_of(layer)
+    if not is_pyramid(layer):
+        return image
+    pixels = prod(image.shape())
+    if pixels > MOST_TAUGHT_PIXELS:
+        raise InputError(
+            f"The labels {layer.name!r} have {pixels:,} pixels; at most {MOST_TAUGHT_PIXELS:,} can be learned from at "
+            "once. Press New for labels on a coarser level of the image."
+        )
+    return replace(image, levels=(np.asarray(image.levels[0]).copy(),))
 
 
 def layer_arguments(image: Image, source: Layer | None = None) -> dict[str, Any]:
@@ -203,8 +236,14 @@ def view_of(viewer: Any, layer: ImageLayer | LabelsLayer, image: Image | None = 
     drawn, full = (np.array(shape)[spatial] for shape in (_drawn_shape(layer), _full_shape(layer)))
     point = np.asarray(layer.world_to_data(viewer.dims.point))[-layer.ndim :][spatial]
     spans = [(int(at), int(at) + 1) for at in (point + 0.5) * image.shape() / full]
+    # A label pyramid has loaded more than what is in view.
+    exact: dict[int, tuple[float, float]] = getattr(layer, "in_view", {})
     for own in displayed:
         at = spatial.index(own)
+        if own in exact:
+            first, stop = np.array(exact[own]) * image.shape()[at] / full[at]
+            spans[at] = (int(first), int(np.ceil(stop)))
+            continue
         zoom = drawn[at] / image.shape()[at]
         first, last = layer.corner_pixels[:, own] / zoom
         spans[at] = (int(first), int(np.ceil(last + 1 / zoom)))
@@ -242,7 +281,7 @@ def show_region(viewer: Any, layer: LabelsLayer, centre: tuple[int, ...], box: B
 def patches_of(layer: Layer, image: Image) -> Image:
     """Dense patches as labels on the pixels of ``image``; the areas of a Shapes layer are filled as they are read."""
     if isinstance(layer, LabelsLayer):
-        return image_of(layer)
+        return painted(layer)
     areas = zip(layer.data, layer.shape_type, strict=True) if isinstance(layer, ShapesLayer) else ()
     outlines = [_outline(corners, kind, layer, image) for corners, kind in areas if kind in AREAS]
     if not outlines:

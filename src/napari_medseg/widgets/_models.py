@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QMessageBox, QPushButton, QToolButton, QWidget
 
+from napari_medseg.core.errors import ModelError
 from napari_medseg.nn import store
 from napari_medseg.widgets._elided import ElidedButton
 from napari_medseg.widgets._form import Choice, Text
+from napari_medseg.widgets._layout import heading
 
 SEGMENTATION = "segmentation"
+FILE = ".safetensors"
+
+SAVE_HELP = "Keep the last model under this name, with its classes and colours."
+NOTHING_TO_SAVE = "There is no model to save yet. Teach one first."
 
 
 def start_choices() -> dict[str, str]:
@@ -26,19 +33,58 @@ def apply_choices() -> dict[str, str]:
     return {card.name: card.name for card in store.models(SEGMENTATION)} or {"": "no saved model yet"}
 
 
+def with_chosen(choices: Mapping[str, str], chosen: str) -> dict[str, str]:
+    """The choices and, where it is no longer among them, the chosen one: what is chosen must not change by itself."""
+    gone = {chosen: f"{_text(chosen)} (removed)"} if chosen and chosen not in choices else {}
+    return {**choices, **gone}
+
+
+def check_is_there(model: str) -> None:
+    """Complain about a model that was there when it was offered and is not any more."""
+    if not store.exists(model):
+        raise ModelError(
+            f"The model {_text(model)!r} is not there any more: it was removed or renamed outside this panel. "
+            "Choose another one."
+        )
+
+
+def _text(model: str) -> str:
+    """A model's name; a file's is that of its file."""
+    return Path(model).stem if model.endswith(FILE) else model
+
+
+class StartChoice(Choice):
+    """What a training starts from; when it is opened it offers what there is then."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(start_choices(), parent)
+        self.opening.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Offer what the store holds now."""
+        self.set_choices(with_chosen(start_choices(), self.value()))
+
+    def check(self) -> None:
+        """Complain where the chosen model was removed since it was offered."""
+        if self.value() not in start_choices():
+            check_is_there(self.value())
+
+
 class ModelBar(QWidget):
     """A name and a Save button; a choice of models, Open, and Apply to the image that it names."""
 
     saveRequested = Signal(str)
     applyRequested = Signal(str)
+    refused = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.name = Text(self)
         self.name.setPlaceholderText("name of the model")
         self.name.setToolTip("Name under which the last model is kept; you are asked before one of yours is replaced.")
-        self.save_button = _button("Save", "Keep the last model under this name, with its classes and colours.")
-        self.save_button.setEnabled(False)
+        self.save_button = QPushButton("Save", self)
+        self.allow_save(False)
+        self._files: list[str] = []
         self.choice = Choice(apply_choices(), self)
         self.choice.setToolTip("A saved model, to be applied to an image.")
         self.open_button = QToolButton(self)
@@ -47,16 +93,24 @@ class ModelBar(QWidget):
         self.apply_button = ElidedButton("Apply to", "Apply to an image", self)
         self.set_target("")
         self._lay_out()
-        self.name.returnPressed.connect(self.save_button.click)
+        self.choice.opening.connect(self.refresh)
+        self.name.returnPressed.connect(self._save)
         self.save_button.clicked.connect(self._save)
         self.apply_button.clicked.connect(lambda: self.applyRequested.emit(self.choice.value()))
         self.open_button.clicked.connect(self._ask_file)
 
     def refresh(self, choose: str = "") -> None:
-        """Offer what the store holds now."""
-        self.choice.set_choices(apply_choices())
-        if self.choice.findData(choose) >= 0:
+        """Offer what the store holds now, and the files that were opened; choose a model where one is named."""
+        files = {path: _text(path) for path in self._files if store.exists(path)}
+        stored = {name: text for name, text in apply_choices().items() if name or not files}
+        self.choice.set_choices(with_chosen({**stored, **files}, choose or self.choice.value()))
+        if choose:
             self.choice.setValue(choose)
+
+    def allow_save(self, allowed: bool) -> None:
+        """Whether there is a model to save; the tooltip says what to do where there is none."""
+        self.save_button.setEnabled(allowed)
+        self.save_button.setToolTip(SAVE_HELP if allowed else NOTHING_TO_SAVE)
 
     def set_target(self, image: str) -> None:
         """Name the image that a model would be applied to; empty where there is none."""
@@ -67,11 +121,13 @@ class ModelBar(QWidget):
 
     def offer_file(self, path: str) -> None:
         """Add a model file to the choice and choose it."""
-        if self.choice.findData(path) < 0:
-            self.choice.addItem(Path(path).stem, path)
-        self.choice.setValue(path)
+        self._files = [*(known for known in self._files if known != path), path]
+        self.refresh(path)
 
     def _save(self) -> None:
+        if not self.save_button.isEnabled():
+            self.refused.emit(NOTHING_TO_SAVE)
+            return
         name = self.name.value().strip()
         if not name:
             self.name.setFocus()
@@ -91,15 +147,11 @@ class ModelBar(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.name, 0, 0)
-        layout.addWidget(self.save_button, 0, 1)
-        layout.addWidget(self.choice, 1, 0)
-        layout.addWidget(self.open_button, 1, 1)
-        layout.addWidget(self.apply_button, 2, 0, 1, 2)
-        layout.setColumnStretch(0, 1)
-
-
-def _button(text: str, help_text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(help_text)
-    return button
+        layout.setHorizontalSpacing(6)
+        layout.addWidget(heading("Models"), 0, 0)
+        layout.addWidget(self.name, 0, 1)
+        layout.addWidget(self.save_button, 0, 2)
+        layout.addWidget(self.choice, 1, 0, 1, 2)
+        layout.addWidget(self.open_button, 1, 2)
+        layout.addWidget(self.apply_button, 2, 0, 1, 3)
+        layout.setColumnStretch(1, 1)

@@ -8,7 +8,7 @@ from napari.layers import Labels as LabelsLayer
 from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.core.errors import InputError
-from napari_medseg.core.scribbles import collect
+from napari_medseg.core.scribbles import labels_seen
 from napari_medseg.widgets._classes import (
     CLASSES_KEY,
     DEFAULTS,
@@ -21,7 +21,7 @@ from napari_medseg.widgets._classes import (
 )
 from napari_medseg.widgets._compat import undone_steps
 from napari_medseg.widgets._keys import Keys
-from napari_medseg.widgets._layers import MOST_SCRIBBLE_PIXELS, image_of
+from napari_medseg.widgets._layers import image_of
 
 MOST_LABELS = 64
 
@@ -73,6 +73,13 @@ class Paint(QObject):
             self._keys.release()
         self._layer = self._keys = None
 
+    def follow(self, painted: bool) -> None:
+        """A session's undo, redo or jump has changed the classes saved in the layer or, ``painted``, its labels."""
+        if self._layer is not None:
+            self._editor.setValue(_classes_of(self._layer))
+            if painted:
+                self.strokeEnded.emit()
+
     def arm(self, label: int) -> None:
         """Make the next stroke paint ``label``; 0 erases."""
         layer = self._layer
@@ -105,7 +112,7 @@ class Paint(QObject):
         self._undone = undone_steps(layer)
         label = int(layer.selected_label)
         if label > 0 and label not in self._editor.labels() and label <= MOST_LABELS:
-            self._editor.setValue(_with_labels(self._editor.value(), [label]))
+            self._editor.setValue(with_labels(self._editor.value(), [label]))
         self.strokeEnded.emit()
 
     def _on_drawn(self, _event: Any = None) -> None:
@@ -123,20 +130,22 @@ def _classes_of(layer: LabelsLayer) -> tuple[SegmentationClass, ...]:
     """The classes saved in a layer, or else those that are painted in it."""
     if CLASSES_KEY in layer.metadata:
         return from_metadata(layer.metadata)
-    return _with_labels(DEFAULTS, _painted(layer))
+    return with_labels(DEFAULTS, _painted(layer))
 
 
 def _painted(layer: LabelsLayer) -> list[int]:
-    if layer.multiscale or layer.data.size > MOST_SCRIBBLE_PIXELS:
+    """Labels of a layer that somebody else made; of a large one not each pixel is looked at, for the viewer waits."""
+    if layer.multiscale:
         return []
     try:
-        counts = collect(image_of(layer)).counts()
+        found = labels_seen(image_of(layer))
     except InputError:
         return []
-    return [label for label in counts if 0 < label <= MOST_LABELS]
+    return [label for label in found if label <= MOST_LABELS]
 
 
-def _with_labels(classes: tuple[SegmentationClass, ...], labels: list[int]) -> tuple[SegmentationClass, ...]:
+def with_labels(classes: tuple[SegmentationClass, ...], labels: list[int]) -> tuple[SegmentationClass, ...]:
+    """The classes, and one as by default for each label that has none."""
     known = {row.label for row in classes}
     added = [default_class(label) for label in labels if label not in known]
     return tuple(sorted((*classes, *added), key=lambda row: row.label))

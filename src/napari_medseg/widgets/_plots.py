@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QStackedLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QWidget
 
 from napari_medseg.core.events import Scalar
 from napari_medseg.widgets._style import SMALL_STYLE
 
 COLOURS = ("#e8a33d", "#4fb3d9", "#a6d854", "#e78ac3")
+AXES = {"bottom": "training step", "left": "loss, Dice"}
 MOST_DOTS = 40
 """With more points a curve is drawn as a plain line."""
 
-HEIGHT = 130
-"""Room that is kept free for the curves, so that nothing moves when they come."""
+LEAST_HEIGHT = 50
+LABELLED_HEIGHT = 130
+"""From this height on there is room to say what the axes are."""
 
 NO_CURVES = "The curves of the training come here."
 NO_PLOTS = "For curves: pip install napari-medseg[plots]"
@@ -33,7 +36,7 @@ class CurvePlot(QWidget):
         self._empty = _centred(NO_CURVES)
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self._empty)
-        self.setFixedHeight(HEIGHT)
+        self.setMinimumHeight(LEAST_HEIGHT)
 
     def clear(self) -> None:
         """Forget all points; the next run starts with an empty plot."""
@@ -54,6 +57,34 @@ class CurvePlot(QWidget):
             self._curve(scalar.name).setData(steps, values, symbol="o" if len(steps) <= MOST_DOTS else None)
         elif self._missing is not None:
             self._missing.setText(f"{self._latest()}\n{NO_PLOTS}")
+
+    def resizeEvent(self, a0: QResizeEvent | None) -> None:
+        """Where there is little room, the curves get it."""
+        super().resizeEvent(a0)
+        self._label_axes()
+
+    def changeEvent(self, a0: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() == QEvent.Type.StyleChange:
+            self._colour_axes()
+
+    def _label_axes(self) -> None:
+        if self._canvas is not None:
+            for side in AXES:
+                self._canvas.getAxis(side).showLabel(self.height() >= LABELLED_HEIGHT)
+            self._canvas.getAxis("left").setTickDensity(min(1.0, self.height() / LABELLED_HEIGHT))
+
+    def _colour_axes(self) -> None:
+        if self._canvas is not None:
+            # What lies behind the curves is kept as it was drawn last.
+            self._canvas.resetCachedContent()
+            colour = self.palette().color(self.foregroundRole())
+            for side, label in AXES.items():
+                self._canvas.setLabel(side, label, color=colour)
+                self._canvas.getAxis(side).setPen(colour)
+                self._canvas.getAxis(side).setTextPen(colour)
+            self._label_axes()
 
     def _latest(self) -> str:
         return ", ".join(f"{name} {values[-1]:.3f}" for name, (_steps, values) in self.points.items())
@@ -78,6 +109,7 @@ class CurvePlot(QWidget):
             self._pages.addWidget(self._missing)
             return
         self._canvas = _canvas(pyqtgraph, self)
+        self._colour_axes()
         self._pages.addWidget(self._canvas)
 
 
@@ -96,18 +128,15 @@ def _legend(names: list[str]) -> str:
 
 
 def _canvas(pyqtgraph: Any, parent: QWidget) -> Any:
-    text = parent.palette().color(parent.foregroundRole())
     canvas = pyqtgraph.PlotWidget(parent, background=None)
     canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     canvas.setMouseEnabled(x=False, y=False)
     canvas.setMenuEnabled(False)
     canvas.hideButtons()
-    canvas.setLabel("bottom", "training step", color=text)
+    canvas.setMinimumHeight(0)
+    canvas.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
     canvas.getPlotItem().layout.setContentsMargins(0, 0, 4, 7)
-    canvas.setLabel("left", "loss, Dice", color=text)
-    for side in ("bottom", "left"):
-        canvas.getAxis(side).setPen(text)
-        canvas.getAxis(side).setTextPen(text)
+    for side in AXES:
         canvas.getAxis(side).enableAutoSIPrefix(False)
     canvas.showGrid(x=False, y=True, alpha=0.15)
     return canvas

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
+    QStackedLayout,
     QVBoxLayout,
     QWidget,
 )
@@ -20,11 +20,12 @@ from qtpy.QtWidgets import (
 from napari_medseg.core.errors import InputError, MedsegError, RunCancelled
 from napari_medseg.core.events import Note, Progress, Result
 from napari_medseg.core.job import Job
+from napari_medseg.widgets._report import Report
 from napari_medseg.widgets._service import RunHandle, RunService
 from napari_medseg.widgets._style import ERROR_STYLE, SMALL_STYLE, WARNING_STYLE
 
-MESSAGE_LINES = 5
-"""Room that is kept free for messages; longer ones are scrolled."""
+STARTING = "Starting the computing process …"
+"""Said until a process that still loads is heard of; the first time that takes some seconds."""
 
 
 class RunnerPanel(QWidget):
@@ -38,6 +39,10 @@ class RunnerPanel(QWidget):
         Carries the runs.
     run_text, run_help
         Text and tooltip of the run button.
+    controls
+        What else is used while a run goes on; it stands above the messages.
+    picture
+        Shows how the run goes, in the room that the messages leave.
     """
 
     runRequested = Signal()
@@ -45,11 +50,21 @@ class RunnerPanel(QWidget):
     succeeded = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, service: RunService, run_text: str, run_help: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        service: RunService,
+        run_text: str,
+        run_help: str,
+        *,
+        controls: QWidget | None = None,
+        picture: QWidget | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._service = service
         self._handle: RunHandle | None = None
         self._began = 0.0
+        self._phase = ""
         self._hint = False
         self.run_button = QPushButton(run_text, self)
         self.run_button.setToolTip(run_help)
@@ -60,8 +75,9 @@ class RunnerPanel(QWidget):
         self.progress.setFixedHeight(8)
         self.status_line, self.device_line = _small_line(), _small_line()
         self.result_line, self.error_line = _line(), _line()
-        self.messages = Messages([self.error_line, self.result_line])
-        self._lay_out()
+        self._small_print = QStackedLayout()
+        self.report = Report([self.error_line, self.result_line], picture)
+        self._lay_out(controls)
         self.run_button.clicked.connect(self.runRequested)
         self.cancel_button.clicked.connect(self.cancel)
         service.ready.connect(self._show_device)
@@ -82,10 +98,10 @@ class RunnerPanel(QWidget):
         self._hint = hint
         self.show_error("")
         self.show_result("")
-        self._began = time.monotonic()
+        self._phase = ""
         self._show_running(True)
         self.progress.setRange(0, 0)
-        self.status_line.setText("starting")
+        self.status_line.setText("starting" if self._service.device else STARTING)
         handle = self._handle = RunHandle()
         handle.happened.connect(self._on_event)
         handle.succeeded.connect(self._on_result)
@@ -109,14 +125,16 @@ class RunnerPanel(QWidget):
 
     def show_result(self, text: str) -> None:
         """Show the line under the progress bar."""
-        self.messages.show_text(self.result_line, text)
+        self.report.messages.show_text(self.result_line, text)
 
     def show_error(self, text: str, *, hint: bool = False) -> None:
         """Show what is wrong; ``hint`` where nothing has failed yet."""
         self.error_line.setStyleSheet(WARNING_STYLE if hint else ERROR_STYLE)
-        self.messages.show_text(self.error_line, text)
+        self.report.messages.show_text(self.error_line, text)
 
     def _on_event(self, event: Any) -> None:
+        if self.status_line.text() == STARTING:
+            self.status_line.setText("")
         if isinstance(event, Progress):
             self._show_progress(event)
         elif isinstance(event, Note):
@@ -145,6 +163,9 @@ class RunnerPanel(QWidget):
         self._show_running(False)
 
     def _show_progress(self, event: Progress) -> None:
+        if event.message != self._phase:
+            # What came before, such as loading libraries, says nothing about the pace from here on.
+            self._phase, self._began = event.message, time.monotonic()
         self.progress.setRange(0, event.total)
         self.progress.setValue(event.done)
         parts = [event.message, time_left(event, time.monotonic() - self._began)]
@@ -153,15 +174,16 @@ class RunnerPanel(QWidget):
     def _show_running(self, running: bool) -> None:
         self.cancel_button.setEnabled(running)
         self.progress.setEnabled(running)
+        self._small_print.setCurrentWidget(self.status_line if running else self.device_line)
         if not running:
             self.progress.setRange(0, 1)
             self.progress.reset()
             self.status_line.setText("")
 
     def _show_device(self, device: str) -> None:
-        self.device_line.setText(device or "Warming up …")
+        self.device_line.setText(device or STARTING)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, controls: QWidget | None) -> None:
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
@@ -169,50 +191,23 @@ class RunnerPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
-        for widget in (self.progress, self.status_line, self.messages, self.device_line):
-            layout.addWidget(widget)
+        layout.addWidget(self.progress)
+        for line in (self.device_line, self.status_line):
+            self._small_print.addWidget(line)
+        layout.addLayout(self._small_print)
+        if controls is not None:
+            layout.addWidget(controls)
+        layout.addWidget(self.report)
 
 
 def time_left(progress: Progress, elapsed_s: float) -> str:
-    """How long the run will still take, at the pace so far."""
+    """How long this part of the run will still take, at its pace so far."""
     if progress.total <= 0 or progress.done <= 0:
         return ""
     seconds = elapsed_s / progress.done * (progress.total - progress.done)
     if seconds < 1:
         return ""
     return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
-
-
-class Messages(QScrollArea):
-    """Lines of text, each there while it has something to say, in room that stays the same."""
-
-    def __init__(self, lines: list[QLabel], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        for line in lines:
-            column.addWidget(line)
-            line.hide()
-        column.addStretch(1)
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def sizeHint(self) -> QSize:
-        """Room for ``MESSAGE_LINES`` lines."""
-        return QSize(0, MESSAGE_LINES * self.fontMetrics().lineSpacing() + 4)
-
-    def show_text(self, line: QLabel, text: str) -> None:
-        """Show one line, or hide it where there is nothing to say; its beginning is in sight."""
-        line.setText(text)
-        line.setVisible(bool(text))
-        bar = self.verticalScrollBar()
-        if bar is not None:
-            bar.setValue(0)
 
 
 def _line() -> QLabel:

@@ -26,7 +26,7 @@ from scipy import ndimage
 from napari_medseg import io
 from napari_medseg.core.errors import InputError, MedsegError, RunnerDied, StorageError
 from napari_medseg.core.metrics import dice
-from napari_medseg.io import samples
+from napari_medseg.io import samples, session_folders
 from napari_medseg.train.simulate.strokes import strokes
 from napari_medseg.widgets import _layers
 from napari_medseg.widgets._results import ENTROPY, PREDICTION
@@ -111,6 +111,8 @@ def play(seconds: float, out: Path) -> None:
     """Paint, teach, and write labels, entropy and a picture of the window to ``out``."""
     _say(f"Playing the Teach loop on a tissue section for {seconds:g} seconds of training; nothing is asked of you.")
     _make(out)
+    # What nobody has painted is no work to be continued the next time.
+    os.environ.setdefault(session_folders.VARIABLE, str(out / "sessions"))
     viewer, panel = open_viewer()
     truth = samples.open_sample(SAMPLE).truth.read()[..., 0]
     try:

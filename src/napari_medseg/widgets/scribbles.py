@@ -7,37 +7,33 @@ from typing import Any
 import napari.viewer
 from napari.layers import Layer
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QFormLayout,
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QApplication, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_medseg import tools
-from napari_medseg.core.errors import InputError, MedsegError
+from napari_medseg.core.classes import SegmentationClass
+from napari_medseg.core.errors import InputError, MedsegError, RunCancelled
 from napari_medseg.core.events import Draft, Event, Result, Scalar, Tile
-from napari_medseg.core.image import Image
 from napari_medseg.core.job import Job
-from napari_medseg.core.scribbles import check_fit
+from napari_medseg.core.session import Step
 from napari_medseg.nn import store
-from napari_medseg.widgets import _layers
-from napari_medseg.widgets._classes import CLASSES_KEY, ClassEditor, SegmentationClass, colour_map, is_ours, to_metadata
-from napari_medseg.widgets._form import Choice, ParamsForm, Toggle, row_label
+from napari_medseg.widgets import _applying, _layers, _teaching
+from napari_medseg.widgets._accept import Acceptance
+from napari_medseg.widgets._classes import ClassEditor, colour_map
+from napari_medseg.widgets._form import ParamsForm, Toggle, row_label
 from napari_medseg.widgets._keys import Keys
-from napari_medseg.widgets._models import ModelBar, start_choices
+from napari_medseg.widgets._layout import beside, column, heading, line_across, scrolling, stacked
+from napari_medseg.widgets._models import ModelBar, StartChoice, check_is_there
+from napari_medseg.widgets._offer import LastWork
 from napari_medseg.widgets._paint import Paint
+from napari_medseg.widgets._pairs import LayerChoosers
 from napari_medseg.widgets._plots import CurvePlot
 from napari_medseg.widgets._regions import RegionGuide
 from napari_medseg.widgets._results import ENTROPY, ResultLayers
 from napari_medseg.widgets._runner import RunnerPanel
 from napari_medseg.widgets._service import RunService, service_of
-from napari_medseg.widgets._style import HEADING_STYLE, LINE_STYLE
+from napari_medseg.widgets._sessions import SessionService, sessions_of
+from napari_medseg.widgets._taught import Taught
 
 DEBOUNCE_MS = 300
 """Rest after a stroke before the live mode runs."""
@@ -70,9 +66,11 @@ class TeachWidget(QWidget):
         self.viewer: Any = viewer
         self._tool = tool
         self._service = service or service_of(viewer)
+        self.sessions: SessionService = sessions_of(viewer)
         self._checkpoint = ""
         self._draft = ""
         self._results = ResultLayers(viewer, self)
+        self.taught = Taught(self.sessions, self)
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
         self._debounce.setInterval(DEBOUNCE_MS)
@@ -86,50 +84,55 @@ class TeachWidget(QWidget):
     # ------------------------------------------------------------------ building
 
     def _make_controls(self) -> None:
-        layers = self.viewer.layers
-        self.image = _layers.LayerChooser(layers, _layers.is_image, "open an image")
+        self._choosers = LayerChoosers(self.viewer.layers, self)
+        self.image, self.scribbles, self.dense = (self._choosers.image, self._choosers.scribbles, self._choosers.dense)
         self.image.setToolTip(tools.load(self._tool).ROLES["image"])
-        self.scribbles = _layers.LayerChooser(layers, _layers.is_paint, "press New", prefers=is_ours)
         self.scribbles.setToolTip(tools.load(self._tool).ROLES["scribbles"])
-        self.dense = _layers.LayerChooser(layers, _layers.is_patches, "none", optional=True)
         self.dense.setToolTip("Optional: Labels or rectangles (Shapes) where every pixel has been annotated.")
         self.new_button = QPushButton("New")
         self.new_button.setToolTip("Make an empty scribble layer on the image's pixels and start to paint.")
+        self.last_work = LastWork(self.sessions, self)
         self.classes = ClassEditor()
-        self.start = Choice(start_choices())
+        self.start = StartChoice()
         self.form = ParamsForm(tools.load(self._tool).Params, exclude=NOT_SHOWN, editors={"start": self.start})
-        self.live = Toggle("Live: teach after each stroke")
-        self.live.setToolTip(f"Runs {DEBOUNCE_MS} ms after the last stroke has ended.")
+        self.live = Toggle("Live: after each stroke")
+        self.live.setToolTip(f"Teach by itself, {DEBOUNCE_MS} ms after the last stroke has ended.")
         self.live.setValue(True)
-        self.runner = RunnerPanel(self._service, "Teach", "Train on the scribbles and segment the image.")
+        self.acceptance = Acceptance(self.viewer, self.sessions, self._results, self.image.value, self.scribbles.value)
         self.plot = CurvePlot()
-        self.regions = RegionGuide(self.viewer, lambda: self._results.layer(ENTROPY))
+        self.regions = RegionGuide(self.viewer, self._entropy_on, lambda: self.runner.running)
+        self.runner = RunnerPanel(
+            self._service,
+            "Teach",
+            "Train on the scribbles and segment the image.",
+            controls=stacked(self.regions, self.acceptance),
+            picture=self.plot,
+        )
         self.models = ModelBar()
         self._paint = Paint(self.viewer, self.classes, self)
 
     def _lay_out(self) -> None:
         """What is set up scrolls; what is used while a run goes on stays in its place below."""
         inside = QWidget()
-        column = _column(inside)
-        column.addLayout(self._layer_rows())
-        column.addWidget(_heading("Classes"))
-        column.addWidget(self.classes)
-        column.addWidget(_heading("Training"))
-        column.addWidget(self.form)
-        column.addWidget(self.live)
-        column.addWidget(_heading("Models"))
-        column.addWidget(self.models)
-        column.addStretch(1)
-        self.scroll_area = _scrolling(inside)
+        rows = column(inside)
+        rows.setContentsMargins(6, 4, 6, 0)
+        rows.setSpacing(4)
+        rows.addWidget(self.last_work)
+        rows.addLayout(self._layer_rows())
+        rows.addLayout(beside(heading("Classes"), self.classes.add_button))
+        rows.addWidget(self.classes)
+        rows.addLayout(beside(heading("Training"), self.live))
+        rows.addWidget(self.form)
+        rows.addWidget(self.models)
+        rows.addStretch(1)
+        self.scroll_area = scrolling(inside)
         self.footer = QWidget()
-        below = _column(self.footer)
-        for widget in (self.runner, self.regions, self.plot):
-            below.addWidget(widget)
+        column(self.footer).addWidget(self.runner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.scroll_area, 1)
-        layout.addWidget(_line_across())
+        layout.addWidget(line_across())
         layout.addWidget(self.footer)
         self.setMinimumWidth(LEAST_WIDTH)
 
@@ -137,12 +140,17 @@ class TeachWidget(QWidget):
         """Wide enough for the usual names."""
         return super().sizeHint().expandedTo(QSize(USUAL_WIDTH, 0))
 
+    def resizeEvent(self, a0: QResizeEvent | None) -> None:
+        """In a low window the form gets more of the room."""
+        super().resizeEvent(a0)
+        self.runner.report.fit_into(self.height())
+
     def _layer_rows(self) -> QFormLayout:
         rows = QFormLayout()
         rows.setSpacing(4)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.addRow(row_label("Image"), self.image)
-        rows.addRow(row_label("Scribbles"), _beside(self.scribbles, self.new_button))
+        rows.addRow(row_label("Scribbles"), beside(self.scribbles, self.new_button))
         rows.addRow(row_label("Dense patches"), self.dense)
         return rows
 
@@ -151,18 +159,27 @@ class TeachWidget(QWidget):
         self.scribbles.valueChanged.connect(self._paint.set_layer)
         self.scribbles.valueChanged.connect(self.regions.set_layer)
         self.image.valueChanged.connect(self._on_image)
+        self._choosers.told.connect(lambda text: self.runner.show_error(text, hint=True))
         self.viewer.layers.events.renamed.connect(self._name_target)
         self.classes.valueChanged.connect(self._on_classes)
+        self.sessions.travelled.connect(self._on_travel)
+        self.sessions.opened.connect(self._look_for_model)
+        self.scribbles.valueChanged.connect(self._look_for_model)
+        self.start.valueChanged.connect(self.taught.forget_start)
+        self.taught.refused.connect(lambda text: self.runner.show_error(text, hint=True))
+        self.acceptance.told.connect(self.runner.show_result)
+        self.acceptance.refused.connect(lambda text: self.runner.show_error(text, hint=True))
         self._paint.strokeEnded.connect(self._on_stroke)
         self._debounce.timeout.connect(self._teach_live)
         self.runner.runRequested.connect(self.teach)
         self.runner.eventReceived.connect(self._on_event)
         self.runner.succeeded.connect(self._on_result)
-        self.runner.failed.connect(lambda _error: self._results.flush())
+        self.runner.failed.connect(self._on_failure)
         self.regions.told.connect(self.runner.show_result)
         self.regions.refused.connect(lambda text: self.runner.show_error(text, hint=True))
         self.models.saveRequested.connect(self.save_model)
         self.models.applyRequested.connect(self.apply_model)
+        self.models.refused.connect(lambda text: self.runner.show_error(text, hint=True))
         self._results.set_colours(colour_map(self.classes.value()))
         self._name_target()
 
@@ -197,17 +214,59 @@ class TeachWidget(QWidget):
             self.runner.show_error("There is no image to paint on. Open an image first.")
             return
         self.runner.show_error("")
-        data, arguments = _layers.empty_scribbles(image)
-        classes = self.classes.value()
-        layer = self.viewer.add_labels(data, metadata={CLASSES_KEY: to_metadata(classes)}, **arguments)
-        layer.brush_size = max(6, min(data.shape[-2:]) // 100)
+        try:
+            layer = self.sessions.new_layer(image, self.classes.value())
+        except MedsegError as error:
+            self.runner.show_error(str(error))
+            return
+        layer.brush_size = max(6, min(layer.data.shape[-2:]) // 100)
         self.scribbles.setValue(layer)
         self._paint.arm(self.classes.labels()[0] if self.classes.labels() else 1)
 
     def _on_classes(self, classes: tuple[SegmentationClass, ...]) -> None:
-        self._results.set_colours(colour_map(classes))
+        self._results.set_colours(colour_map(classes), self.image.value())
+        self.sessions.record_classes(self.scribbles.value(), classes)
+
+    def _on_travel(self, step: Step) -> None:
+        layer = self.scribbles.value()
+        name = self.sessions.name_of(layer)
+        if name is not None:
+            has_gone = self.taught.travel(step, layer)
+            self._paint.follow(name in step.edits and not has_gone)
+            # A panel whose dock is closed runs nothing.
+            if has_gone and self._paint.layer is layer:
+                self._show_model(layer)
+
+    def _show_model(self, scribbles: Layer) -> None:
+        """Undo, redo or a jump has come to another model, or to none: show what it predicts."""
+        said, image = self.taught.said, self.image.value()
+        self._debounce.stop()
+        self.runner.cancel()
+        self.runner.forget()
+        self._checkpoint = self._draft = ""
+        self.models.allow_save(self.taught.kept is not None)
+        self._results.remove(image)
+        self.runner.show_error("")
+        if self.taught.kept is not None and image is not None:
+            try:
+                card = store.find(self.taught.file)
+                shape = _layers.image_of(scribbles).shape()
+                job = _applying.job_of(self.viewer, image, str(card.weights), self.form.value()["device"], shape)
+            except MedsegError as error:
+                self.runner.show_error(str(error))
+                return
+            about = {"tool": self._tool, "parameters": card.parameters, **self.taught.about(scribbles)}
+            self._begin(_applying.TOOL, job, _applying.classes_of(card) or self.classes.value(), about)
+        self.taught.said = said
+        self.runner.show_result(said)
+
+    def _look_for_model(self, _layer: Any = None) -> None:
+        self.taught.set_layer(self.scribbles.value())
+        if self.taught.kept is not None:
+            self.models.allow_save(True)
 
     def _on_image(self, _layer: Layer | None) -> None:
+        self._debounce.stop()
         self.regions.forget()
         self._name_target()
 
@@ -216,6 +275,7 @@ class TeachWidget(QWidget):
         self.models.set_target("" if layer is None else layer.name)
 
     def _on_stroke(self) -> None:
+        self._choosers.used()
         self.regions.marker.hide_if_painted()
         if self.live.value():
             self._debounce.start()
@@ -238,45 +298,29 @@ class TeachWidget(QWidget):
         except MedsegError as error:
             self.runner.show_error(str(error), hint=hint)
             return
-        about = {"tool": self._tool, "parameters": job.params.model_dump(mode="json")}
-        self._begin(self._tool, job, self.image.value(), about, hint=hint)
+        self._choosers.used()
+        layer, parameters = self.scribbles.value(), job.params.model_dump(mode="json")
+        about = {"tool": self._tool, "parameters": parameters, **self.taught.about(layer)}
+        self._begin(self._tool, job, self.classes.value(), about, hint=hint)
+        self.taught.begin(layer, about, is_asked_for=not hint)
 
-    def _begin(self, tool: str, job: Job, source: Layer, about: dict[str, Any], *, hint: bool = False) -> None:
-        self._results.begin(job.images["image"], source, about)
+    def _begin(
+        self, tool: str, job: Job, classes: tuple[SegmentationClass, ...], about: dict[str, Any], *, hint: bool = False
+    ) -> None:
+        self.taught.begin_other()
+        self.acceptance.show_prediction()
+        self._results.begin(job.images["image"], self.image.value(), about)
+        self._results.set_colours(colour_map(classes))
         self.plot.clear()
         self.runner.start(tool, job, hint=hint)
 
     def _job(self) -> Job:
-        image, paint = self._inputs()
-        layer = self.scribbles.value()
-        params = tools.load(self._tool).Params.from_user({**self.form.value(), **self._class_parameters()})
-        images = {"image": image, "scribbles": paint}
-        if self.dense.value() is not None:
-            images["dense"] = _layers.patches_of(self.dense.value(), image)
-        return Job(images, params, _layers.view_of(self.viewer, layer))
-
-    def _inputs(self) -> tuple[Image, Image]:
-        image, layer = self.image.value(), self.scribbles.value()
-        if image is None:
-            raise InputError("There is no image. Open an image, then choose it above.")
-        if layer is None:
-            raise InputError("There are no scribbles. Press New and paint a stroke of two classes.")
-        if layer.multiscale:
-            raise InputError(
-                f"The scribbles {layer.name!r} are multiscale, which napari cannot paint. Press New for a plain layer."
-            )
-        paint = _layers.image_of(layer)
-        whole = _layers.image_of(image)
-        fitting = _layers.fitting_level(whole, paint.shape())
-        check_fit(fitting, paint)
-        return fitting, paint
-
-    def _class_parameters(self) -> dict[str, Any]:
-        rows = self.classes.value()
-        return {
-            "classes": {row.label: row.name for row in rows},
-            "colours": {row.label: row.colour for row in rows},
-        }
+        chosen = self.image.value(), self.scribbles.value(), self.dense.value()
+        self.start.check()
+        values = self.form.value()
+        values["start"] = self.taught.start(values["start"])
+        classes, branch = self.classes.value(), self.taught.branch
+        return _teaching.job_of(self.viewer, self._tool, *chosen, values, classes, branch)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Tile):
@@ -285,7 +329,7 @@ class TeachWidget(QWidget):
             self.plot.add(event)
         elif isinstance(event, Draft):
             self._draft = event.model
-            self.models.save_button.setEnabled(True)
+            self.models.allow_save(True)
 
     def _on_result(self, result: Result) -> None:
         self._results.flush()
@@ -294,21 +338,43 @@ class TeachWidget(QWidget):
         self.regions.renew()
         if "model" in result.values:
             self._checkpoint = str(result.values["model"])
-            self.models.save_button.setEnabled(True)
+            self.models.allow_save(True)
+        self.taught.end(result)
+        if self.taught.said:
+            self.runner.show_result(self.taught.said)
+        self.sessions.predictions.keep(self._results)
+
+    def _on_failure(self, error: MedsegError) -> None:
+        """Nobody may take the picture of a run that did not end for a result."""
+        self._results.flush()
+        if self._results.is_drawn:
+            stopped = "Cancelled. " if isinstance(error, RunCancelled) else ""
+            self.runner.show_result(stopped + self._about_the_picture())
+
+    def _about_the_picture(self) -> str:
+        """What is drawn by a run that did not end, and which model there is."""
+        if self._results.tool != self._tool:
+            return "The model was applied to a part of the image only."
+        kept = "Save keeps its model as it was drawn last" if self._draft else "there is no model of it"
+        kept = "the last good model is kept" if self._checkpoint else kept
+        return f"The picture is that of an unfinished run; {kept}."
+
+    def _entropy_on(self, paint: Layer) -> Any:
+        return self._results.find(ENTROPY, self.image.value(), paint.data.shape)
 
     # ------------------------------------------------------------------ models
 
     def save_model(self, name: str) -> None:
         """Keep the model of the last complete run under ``name``; before there is one, the one that is drawn."""
         try:
-            card = store.save_as(self._checkpoint or self._draft, name, replace=True)
+            card = store.save_as(self.taught.file or self._checkpoint or self._draft, name, replace=True)
         except MedsegError as error:
             self.runner.show_error(str(error))
             return
         self.runner.show_error("")
         self.runner.show_result(f"Saved as {card.name}.")
         self.models.refresh(card.name)
-        self.start.set_choices(start_choices())
+        self.start.refresh()
 
     def apply_model(self, name: str) -> None:
         """Segment the chosen image with a saved model or a model file."""
@@ -316,11 +382,12 @@ class TeachWidget(QWidget):
             job, card = self._apply_job(name)
         except MedsegError as error:
             self.runner.show_error(str(error))
+            self.models.refresh()
             return
-        rows = [SegmentationClass(label, card.classes[label], card.colours.get(label, "")) for label in card.classes]
-        if all(row.colour for row in rows):
-            self._results.set_colours(colour_map(tuple(rows)))
-        self._begin("apply", job, self.image.value(), {"tool": "apply", "model": card.name, "digest": card.sha256})
+        classes = _applying.classes_of(card)
+        about = {"tool": _applying.TOOL, "model": card.name, "digest": card.sha256}
+        about |= {"classes": card.classes, "colours": card.colours}
+        self._begin(_applying.TOOL, job, classes or self.classes.value(), about)
 
     def _apply_job(self, name: str) -> tuple[Job, store.Card]:
         layer = self.image.value()
@@ -328,46 +395,5 @@ class TeachWidget(QWidget):
             raise InputError("There is no image. Open an image, then choose it above.")
         if not name:
             raise InputError("There is no saved model. Teach one and save it, or open a model file.")
-        card = store.find(name)
-        image = _layers.paintable_level(_layers.image_of(layer))
-        view = _layers.view_of(self.viewer, layer, image)
-        given = {"model": name, "device": self.form.value()["device"]}
-        return Job({"image": image}, tools.load("apply").Params.from_user(given), view), card
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(HEADING_STYLE)
-    return label
-
-
-def _line_across() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    line.setStyleSheet(LINE_STYLE)
-    return line
-
-
-def _column(widget: QWidget) -> QVBoxLayout:
-    column = QVBoxLayout(widget)
-    column.setContentsMargins(6, 4, 6, 4)
-    column.setSpacing(6)
-    return column
-
-
-def _beside(first: QWidget, second: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(4)
-    row.addWidget(first, 1)
-    row.addWidget(second)
-    return row
-
-
-def _scrolling(inside: QWidget) -> QScrollArea:
-    scroll = QScrollArea()
-    scroll.setWidget(inside)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
+        check_is_there(name)
+        return _applying.job_of(self.viewer, layer, name, self.form.value()["device"]), store.find(name)

@@ -12,8 +12,8 @@ import pytest
 
 from napari_medseg.core import tilecodec
 from napari_medseg.core.edits import Change, TileKey
-from napari_medseg.core.errors import BrokenTile, InputError, NewerTile, StorageError
-from napari_medseg.core.labelpyramid import LabelPyramid, MemoryTiles
+from napari_medseg.core.errors import BrokenTile, BusyLabels, InputError, NewerTile, StorageError
+from napari_medseg.core.labelpyramid import LabelPyramid, LaidOver, MemoryTiles
 
 SLIDE = (100_000, 188_000)
 
@@ -88,6 +88,49 @@ def test_a_reader_beside_a_writer_never_sees_half_an_edit() -> None:
     assert len(seen) > 1
 
 
+def test_edits_of_two_threads_take_turns() -> None:
+    pyramid = small()
+    pyramid.begin()
+    pyramid.paint(np.ones((5, 5), bool), (0, 0), 0, 3)
+    waiting, written = threading.Event(), []
+
+    def write() -> None:
+        waiting.set()
+        with pyramid.editing(wait_s=60) as outcome:
+            pyramid.write(np.full((9, 9), 2, np.uint8), (50, 50))
+        written.append(outcome.edit)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert waiting.wait(60)
+    pyramid.paint(np.ones((5, 5), bool), (10, 0), 0, 3)
+    assert not written
+    stroke = pyramid.commit()
+    writer.join(60)
+    assert stroke is not None and written[0] is not None
+    labels = everything(pyramid)[0]
+    assert (labels == 3).sum() == 50 and (labels == 2).sum() == 81
+
+
+@pytest.mark.parametrize("call", [lambda p: p.begin(0.01), lambda p: p.apply({}, 0.01)])
+def test_an_edit_while_another_is_open_is_refused_and_works_later(call: Callable[[LabelPyramid], object]) -> None:
+    pyramid = small()
+    pyramid.begin()
+    pyramid.paint(np.ones((5, 5), bool), (0, 0), 0, 3)
+    assert pyramid.is_open
+
+    def refused() -> str:
+        with pytest.raises(BusyLabels) as caught:
+            call(pyramid)
+        return str(caught.value)
+
+    for said in (refused(), elsewhere(refused)):
+        assert "a stroke has not ended yet, or a model writes into them. Wait" in str(said)
+    assert pyramid.commit() is not None
+    assert not pyramid.is_open
+    call(pyramid)
+
+
 def test_an_error_inside_an_edit_takes_it_back() -> None:
     pyramid = painted()
     before = everything(pyramid)
@@ -132,6 +175,7 @@ def test_a_damaged_tile_is_named_and_healed() -> None:
     lost = TileKey(0, 1, 2, 3)
     tiles.blobs[lost] = tiles.blobs[lost][:-3]
     found = small(tiles)
+    assert found.damaged == (lost,)
     with pytest.raises(BrokenTile, match="level=1, row=2, column=3.*checksum"):
         found.read(1, ((0, 50), (0, 65)))
     edit = found.heal()
@@ -140,6 +184,44 @@ def test_a_damaged_tile_is_named_and_healed() -> None:
     for level, expected in enumerate(before):
         np.testing.assert_array_equal(everything(found)[level], expected)
     assert found.heal() is None
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_tiles_that_went_back_to_an_earlier_version_have_the_say(level: int) -> None:
+    """What a repair leaves: some tiles of one level as they were before the last edits, all others as they are."""
+    pyramid, rng = painted(), np.random.default_rng(level)
+    earlier = dict(pyramid._store.tiles.blobs)
+    with pyramid.editing():
+        pyramid.write(rng.integers(0, 4, (60, 70)).astype(np.uint8), (10, 20))
+        pyramid.paint(np.ones((12, 15), bool), (1, 1), 1, 3)
+    tiles = pyramid._store.tiles
+    back = [key for key, blob in earlier.items() if key.level == level and tiles.blobs.get(key) not in (None, blob)]
+    assert back
+    tiles.blobs |= {key: earlier[key] for key in back if rng.random() < 0.7}
+    finest = everything(small(tiles))[0]
+    found = small(tiles)
+    found.heal()
+    copy = small()
+    with copy.editing():
+        copy.write(finest, (0, 0))
+    for first, second in zip(everything(small(tiles)), everything(copy)):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_tiles_over_others_leave_them_as_they_are() -> None:
+    pyramid = painted()
+    below = pyramid._store.tiles
+    kept, hidden = dict(below.blobs), TileKey(0, 0, 2, 3)
+    over = LaidOver(below, hidden=[hidden])
+    found = small(over)
+    assert hidden not in set(over.keys()) and over.get(hidden) is None
+    with found.editing():
+        found.fill((0, 0), 5)
+    again = small(over)
+    for first, second in zip(everything(found), everything(again)):
+        np.testing.assert_array_equal(first, second)
+    assert dict(over.get_many(kept)) == {key: over.get(key) for key in kept}
+    assert below.blobs == kept
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
@@ -182,6 +264,7 @@ def test_tiles_of_a_newer_version_are_left_alone() -> None:
     for key in (TileKey(0, 1, 2, 3), TileKey(0, 3, 0, 0)):
         kept = dict(tiles.blobs)
         tiles.blobs[key] = newer = of_a_newer_version(kept[key])
+        assert small(tiles).newer == (key,)
         with pytest.raises(NewerTile, match="Update"):
             small(tiles).heal()
         assert tiles.blobs[key] == newer
@@ -208,8 +291,6 @@ def test_a_tile_that_does_not_fit_is_refused_whole(tile: np.ndarray, words: str)
     [
         (lambda p: p.paint(np.ones((2, 2), bool), (0, 0), 0, 1), "No edit of these labels is open"),
         (lambda p: p.commit(), "No edit"),
-        (lambda p: (p.begin(), p.begin()), "is open; commit or abort"),
-        (lambda p: (p.begin(), p.apply({})), "before undo or redo"),
         (lambda p: p.read(9, ((0, 1), (0, 1))), "Level 9 does not exist.*levels 0 to 3"),
         (lambda p: p.read(0, ((0, 101), (0, 1))), "does not lie inside level 0"),
         (lambda p: p.read(0, ((0, 1), (0, 1)), plane=1), "Plane 1 does not exist"),

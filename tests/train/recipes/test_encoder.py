@@ -30,6 +30,7 @@ def data(tmp_path):
     for tile in encoder.GLOMERULI_TILES:
         picture(tmp_path / f"kidney_glomeruli/aidpath_hubmapext/images/{tile}.png", 320, 320, 3)
     picture(tmp_path / "nuclei/BreCaHAD/images/x.jpg", 320, 320, 3)
+    picture(tmp_path / "digital_staining/OSCC_HE_400x_unlabelled/y.jpg", 320, 320, 3)
     return tmp_path
 
 
@@ -76,9 +77,21 @@ def test_damage_changes_the_picture_but_not_the_target(data):
     assert set(batch.labels.unique().tolist()) <= {0, 1, 2}
 
 
-def test_wrong_folder(tmp_path):
-    with pytest.raises(InputError, match="does not hold nuclei/DSB2018_color"):
-        encoder.pictures(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("nodir", "There is no folder {}; expected is one that holds the 6 free image sets: nuclei/DSB2018_color/*/"),
+        ("a.txt", "There is no folder {}; expected is one that holds the 6 free image sets: nuclei/DSB2018_color/*/"),
+        ("empty", "{} lacks the 6 free image sets: nuclei/DSB2018_color/*/images/*.png, nuclei/DSB2018_fluo/"),
+    ],
+)
+def test_wrong_folder(tmp_path, name, start):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(InputError) as error:
+        encoder.pictures(tmp_path / name)
+    assert str(error.value).startswith(start.format(tmp_path / name))
+    assert str(error.value).endswith("/images/*.png. Put them there, or name their folder.")
 
 
 def test_a_set_with_missing_pictures_is_named(data):
@@ -88,7 +101,21 @@ def test_a_set_with_missing_pictures_is_named(data):
         encoder.pictures(data)
 
 
+def test_a_file_beside_the_folders_of_a_set_does_no_harm(data):
+    (data / "nuclei/DSB2018_color/.DS_Store").touch()
+    (data / "nuclei/DSB2018_color/a0.csv").touch()
+    assert len(encoder.pictures(data)[0]) == 2
+
+
+@pytest.mark.parametrize("name", ["missing", "damaged"])
+def test_a_picture_that_cannot_be_read_is_named(data, name):
+    path = data / "he_tissue/OCDC_tumor/images/1009009_r27c10.jpg"
+    path.unlink() if name == "missing" else path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"1009009_r27c10.jpg cannot be read .* Copy the data set again"):
+        encoder.pictures(data)
+
+
 def test_a_part_of_the_sets_is_not_enough(data):
     (data / "nuclei/BreCaHAD/images/x.jpg").unlink()
-    with pytest.raises(InputError, match="holds a part of the shared data sets only"):
+    with pytest.raises(InputError, match=r"lacks 1 of the 6 free image sets: nuclei/BreCaHAD/images/\*.jpg\. Put"):
         encoder.pictures(data)

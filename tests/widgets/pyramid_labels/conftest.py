@@ -19,6 +19,7 @@ from napari_medseg.core.labelpyramid import LabelPyramid, MemoryTiles
 from napari_medseg.widgets._compat import camera_of
 from napari_medseg.widgets.pyramid_labels import register
 from napari_medseg.widgets.pyramid_labels.layer import PyramidLabels
+from tests.widgets.conftest import move_mouse
 
 Place = tuple[float, float]
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -37,7 +38,7 @@ class Mouse:
         return QPoint(round(self.canvas.width() / 2 + x), round(self.canvas.height() / 2 + y))
 
     def press(self, world: Place, button: Any = LEFT) -> None:
-        QTest.mouseMove(self.canvas, self.at(world))
+        move_mouse(self.canvas, self.at(world))
         QTest.mousePress(self.canvas, button, pos=self.at(world))
 
     def release(self, world: Place, button: Any = LEFT) -> None:
@@ -45,7 +46,7 @@ class Mouse:
         QApplication.processEvents()
 
     def move(self, world: Place) -> None:
-        QTest.mouseMove(self.canvas, self.at(world))
+        move_mouse(self.canvas, self.at(world))
         QApplication.processEvents()
 
     def click(self, world: Place, button: Any = LEFT) -> None:
@@ -53,7 +54,7 @@ class Mouse:
         self.release(world, button)
 
     def double_click(self, world: Place) -> None:
-        QTest.mouseMove(self.canvas, self.at(world))
+        move_mouse(self.canvas, self.at(world))
         QTest.mouseDClick(self.canvas, LEFT, pos=self.at(world))
         QApplication.processEvents()
 

@@ -9,11 +9,12 @@ a pyramid as arrays.
 from napari_medseg.core.labelpyramid.grid import FINE_PX, TileGrid, edit_level
 from napari_medseg.core.labelpyramid.levels import LevelView
 from napari_medseg.core.labelpyramid.pyramid import LabelPyramid, Outcome, Statistics
-from napari_medseg.core.labelpyramid.tiles import MemoryTiles, Tiles
+from napari_medseg.core.labelpyramid.tiles import LaidOver, MemoryTiles, Tiles
 
 __all__ = [
     "FINE_PX",
     "LabelPyramid",
+    "LaidOver",
     "LevelView",
     "MemoryTiles",
     "Outcome",

@@ -17,6 +17,7 @@ from napari_medseg.core.labelpyramid.store import OpenEdit, TileStore
 
 def commit(store: TileStore, edit: OpenEdit) -> Edit | None:
     """Hand the edit to the tiles and close it; nothing has happened to it if they refuse."""
+    Operation(store, marked=edit.marked).settle()
     _prune(store, edit)
     done = draft(store, edit)
     if done is not None:
@@ -30,6 +31,7 @@ def commit(store: TileStore, edit: OpenEdit) -> Edit | None:
 
 def draft(store: TileStore, edit: OpenEdit) -> Edit | None:
     """What the edit has changed up to now; it stays open."""
+    Operation(store, marked=edit.marked).settle()
     pairs = ((key, Change(store.tiles.get(key), store.current_bytes(key))) for key in edit.was)
     changes = {key: change for key, change in pairs if change.before != change.after}
     box = edit.box or box_around(store.grid, changes)
@@ -82,22 +84,20 @@ def _is_doubled(pixels: np.ndarray) -> bool:
 
 
 def heal(store: TileStore) -> Operation:
-    """Drop tiles that cannot be read, and make the coarser ones that are missing from the finer ones.
+    """Drop tiles that cannot be read, make the coarser ones that are missing, and bring all levels to agree.
 
+    The finest tile that there is has the say, also where it went back to an earlier version than the coarser ones.
     What a lost tile showed in more detail than its parent, and no finer tile shows, is lost.
     """
     keys = list(store.catalogue.keys())
     dropped = {key for key, blob in store.tiles.get_many(keys) if not _readable(store, key, blob)}
     for key in dropped:
         store.forget(key)
-    operation, made = Operation(store), set()
+    operation = Operation(store)
     for key in sorted(set(keys) - dropped, key=lambda key: -key.level):
-        above = parent(key)
-        if key.level < store.grid.top and not store.catalogue.has(above):
-            store.create(above)
-            made.add(above)
-        if above in made:
-            operation.mark(key, whole(store.grid.extent(key)))
+        if key.level < store.grid.top and not store.catalogue.has(parent(key)):
+            store.create(parent(key))
+        operation.mark(key, whole(store.grid.extent(key)))
     operation.settle()
     return operation
 

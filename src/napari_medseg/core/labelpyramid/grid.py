@@ -168,3 +168,10 @@ def whole(shape: tuple[int, int]) -> Region:
 def shape_of(region: Region) -> tuple[int, int]:
     """Height and width of a region."""
     return region[0].stop - region[0].start, region[1].stop - region[1].start
+
+
+def clip(start: int, length: int, size: int) -> tuple[slice, slice]:
+    """The part of an axis that a span covers, and which part of the span that is."""
+    first = min(max(start, 0), size)
+    stop = max(first, min(start + length, size))
+    return slice(first, stop), slice(first - start, stop - start)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 
 from napari_medseg.core.edits import Box, TileKey
 from napari_medseg.core.labelpyramid.grid import Region, around, joined, parent
 from napari_medseg.core.labelpyramid.reading import shown
 from napari_medseg.core.labelpyramid.resample import halved
-from napari_medseg.core.labelpyramid.store import TileStore
+from napari_medseg.core.labelpyramid.store import Marks, TileStore
 
 
 class Operation:
@@ -22,17 +20,22 @@ class Operation:
     the tile. `settle` goes from level 0 to the top and downsamples the marked part of each tile into its parent,
     which is marked in turn if that changed anything.
 
+    Marks may be left for later, as those of a stroke's dabs are: where a finer tile lies below, nobody reads the
+    coarser one before it is settled, and elsewhere the coarser one is right.
+
     Parameters
     ----------
     only
         Change pixels of this label alone.
+    marked
+        What operations before this one have left to be settled, by level; what this one leaves is added.
     """
 
-    def __init__(self, store: TileStore, only: int | None = None) -> None:
+    def __init__(self, store: TileStore, only: int | None = None, marked: Marks | None = None) -> None:
         self.store = store
         self.box: Box | None = None
         self.only = only
-        self._marked: dict[int, dict[TileKey, Region]] = defaultdict(dict)
+        self._marked: Marks = {} if marked is None else marked
 
     def assign(self, key: TileKey, region: Region, values: int | np.ndarray, where: np.ndarray | None = None) -> None:
         """Change a part of a tile, which is created where the change is not what it shows already.
@@ -60,15 +63,15 @@ class Operation:
         self._write(key, region, pixels, values, change)
         self.box = joined(self.box, self._base_box(key, region))
 
-    def settle(self) -> None:
-        """Bring the coarser levels in line."""
-        for level in range(self.store.grid.top):
-            for key, region in self._marked.pop(level, {}).items():
+    def settle(self, level: int | None = None) -> None:
+        """Bring the coarser levels in line, up to ``level`` or all of them."""
+        for finer in range(self.store.grid.top if level is None else level):
+            for key, region in self._marked.pop(finer, {}).items():
                 self._settle_parent(key, region)
 
     def mark(self, key: TileKey, region: Region) -> None:
         """Say that a part of a tile is new, so that `settle` looks at it."""
-        marked = self._marked[key.level]
+        marked = self._marked.setdefault(key.level, {})
         marked[key] = around(marked[key], region) if key in marked else region
 
     def _settle_parent(self, key: TileKey, region: Region) -> None:

@@ -40,6 +40,8 @@ def _stamp_tile(operation: Operation, mask: np.ndarray, key: TileKey, region: Re
             continue
         part = rest[_within(shared, region)]
         if operation.only is None and shared == quadrant and part.all():
+            # Else what follows would be compared with what the child had not passed on yet.
+            operation.settle(key.level)
             store.remove(child)
         elif part.any():
             fine = _doubled_region(_within(shared, quadrant), store.grid.extent(child))

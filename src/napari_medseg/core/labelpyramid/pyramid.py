@@ -12,14 +12,17 @@ import numpy as np
 
 from napari_medseg.core import tilecodec
 from napari_medseg.core.edits import Box, Change, Edit, TileKey
-from napari_medseg.core.errors import BrokenTile, InputError
+from napari_medseg.core.errors import BrokenTile, BusyLabels, InputError, NewerTile
 from napari_medseg.core.labelpyramid import edit, filling, painting, reading
-from napari_medseg.core.labelpyramid.grid import Region, TileGrid, edit_level, joined, parent, whole
+from napari_medseg.core.labelpyramid.grid import Region, TileGrid, clip, edit_level, joined, parent, whole
 from napari_medseg.core.labelpyramid.operation import Operation
 from napari_medseg.core.labelpyramid.store import Before, OpenEdit, TileStore
 from napari_medseg.core.labelpyramid.tiles import MemoryTiles, Tiles
 
 SLAB_BYTES = 64 << 20
+
+WAIT_S = 2.0
+"""How long an edit waits for one that another thread has open."""
 
 
 class Statistics(NamedTuple):
@@ -46,8 +49,8 @@ class LabelPyramid:
     Every change of pixels belongs to an edit: ``begin``, any of ``paint``, ``write`` and ``fill``, then ``commit`` or
     ``abort``; or ``with pyramid.editing() as outcome``. Tiles learn of it when it is committed.
 
-    Any thread may read at any time. While an edit is open, the thread that began it reads what it has painted, and
-    all others read what was there before; ``live`` chooses otherwise.
+    Any thread may read and edit; edits take turns. While an edit is open, the thread that began it reads what it has
+    painted, and all others read what was there before; ``live`` chooses otherwise.
 
     Parameters
     ----------
@@ -61,6 +64,13 @@ class LabelPyramid:
         Side of a tile, even; tiles of another size cannot be read.
     slab_bytes
         Memory for decoded tiles.
+
+    Attributes
+    ----------
+    damaged
+        Tiles that cannot be read, or whose coarser versions are missing; `heal` brings the levels to agree.
+    newer
+        Tiles that a newer version wrote and this one cannot read; they must stay as they are.
     """
 
     def __init__(
@@ -76,24 +86,26 @@ class LabelPyramid:
         self.shape = self.grid.shape
         self.dtype = np.dtype(dtype)
         self._lock = threading.RLock()
+        self._ended = threading.Condition(self._lock)
         self._store = TileStore(self.grid, self.dtype, tiles, slab_bytes)
-        self.damaged = self._open()
+        self.damaged, self.newer = self._open()
 
-    def _open(self) -> tuple[TileKey, ...]:
-        """Enter what is stored; the tiles that leave the levels in disagreement, which `heal` mends."""
+    def _open(self) -> tuple[tuple[TileKey, ...], tuple[TileKey, ...]]:
+        """Enter what is stored; which tiles are damaged, and which were written by a newer version."""
         store = self._store
-        stored = store.tiles.keys()
+        stored = sorted(store.tiles.keys())
         for key in stored:
             self.grid.check_key(key)
-            store.catalogue.add(key)
-        present = list(store.catalogue.keys())
-        damaged = [key for key in present if key.level < self.grid.top and not store.catalogue.has(parent(key))]
-        for key, blob in store.tiles.get_many(key for key in present if key.level == self.grid.top):
+        newer, damaged = [], []
+        for key, blob in store.tiles.get_many(stored):
             try:
-                store.install(key, blob)
+                store.enter(key, blob)
             except BrokenTile:
                 damaged.append(key)
-        return tuple(damaged)
+            except NewerTile:
+                newer.append(key)
+        alone = (key for key in stored if key.level < self.grid.top and not store.catalogue.has(parent(key)))
+        return tuple(dict.fromkeys([*damaged, *alone])), tuple(newer)
 
     @property
     def level_shapes(self) -> list[tuple[int, ...]]:
@@ -108,6 +120,7 @@ class LabelPyramid:
     @property
     def top(self) -> np.ndarray:
         """The coarsest level, shape (..., y, x): the live array, not to be written to; it shows an open edit."""
+        self.settle()
         view = self._store.top.view()
         view.flags.writeable = False
         return view
@@ -131,24 +144,41 @@ class LabelPyramid:
         self.grid.check_plane(plane)
         region = self._inside(level, box)
         with self._lock:
-            return reading.read(self._source(live), self.dtype, level, region, plane)
+            source = self._source(live)
+            if source is self._store:
+                self.settle(level)
+            return reading.read(source, self.dtype, level, region, plane)
 
-    def begin(self) -> None:
-        """Open an edit."""
+    def settle(self, level: int | None = None) -> None:
+        """Let the levels up to this one, or all, show what the open edit has painted; whoever reads gets that done."""
         with self._lock:
             if self._store.open is not None:
-                raise InputError("An edit of these labels is open; commit or abort it before the next one.")
+                Operation(self._store, marked=self._store.open.marked).settle(level)
+
+    def begin(self, wait_s: float = WAIT_S) -> None:
+        """Open an edit.
+
+        Parameters
+        ----------
+        wait_s
+            How long to wait where another thread has one open; then, and at once where this thread has, BusyLabels.
+        """
+        with self._lock:
+            self._wait_for_turn(wait_s)
             self._store.open = OpenEdit(threading.get_ident())
 
     def commit(self) -> Edit | None:
         """Close the edit and hand it to the tiles; ``None`` where nothing has changed."""
         with self._lock:
-            return edit.commit(self._store, self._require())
+            done = edit.commit(self._store, self._require())
+            self._ended.notify_all()
+            return done
 
     def abort(self) -> None:
         """Close the edit as if it had not been."""
         with self._lock:
             edit.abort(self._store, self._require())
+            self._ended.notify_all()
 
     def draft(self) -> Edit | None:
         """What the open edit has done up to now, which a crash would lose; ``None`` without one."""
@@ -156,9 +186,9 @@ class LabelPyramid:
             return edit.draft(self._store, self._store.open) if self._store.open is not None else None
 
     @contextmanager
-    def editing(self) -> Iterator[Outcome]:
-        """One edit, committed at the end or, after an error, aborted."""
-        self.begin()
+    def editing(self, wait_s: float = WAIT_S) -> Iterator[Outcome]:
+        """One edit, committed at the end or, after an error, aborted; ``wait_s`` as in `begin`."""
+        self.begin(wait_s)
         outcome = Outcome()
         try:
             yield outcome
@@ -194,7 +224,7 @@ class LabelPyramid:
         self.grid.check_level(level)
         self._check_target(plane, value)
         region, part = self._clipped(level, offset, mask.shape)
-        with self._lock, self._operation(only) as operation:
+        with self._lock, self._operation(only, settles=False) as operation:
             painting.stamp(operation, mask[part].astype(bool, copy=False), level, region, value, plane)
         return operation.box
 
@@ -250,25 +280,30 @@ class LabelPyramid:
             box = joined(box, operation.box)
         return box
 
-    def apply(self, changes: Mapping[TileKey, Change]) -> Box | None:
-        """Swap tiles in (undo, redo, another viewer's edit); returns the box around them."""
+    def apply(self, changes: Mapping[TileKey, Change], wait_s: float = WAIT_S) -> Box | None:
+        """Swap tiles in (undo, redo, another viewer's edit); returns the box around them. Waits as `begin` does."""
         with self._lock:
-            if self._store.open is not None:
-                raise InputError("An edit of these labels is open; commit or abort it before undo or redo.")
+            self._wait_for_turn(wait_s)
             edit.apply(self._store, changes)
             return edit.box_around(self.grid, changes)
 
     def heal(self) -> Edit | None:
-        """Drop tiles that cannot be read and bring the levels to agree; ``None`` where all is well."""
+        """Drop tiles that cannot be read and bring all levels to agree; ``None`` where all is well. Reads all tiles."""
         with self._lock, self.editing() as outcome:
             edit.heal(self._store)
         self.damaged = ()
         return outcome.edit
 
     @property
+    def is_open(self) -> bool:
+        """Whether an edit is open, of whichever thread."""
+        return self._store.open is not None
+
+    @property
     def max_label(self) -> int:
         """The largest label anywhere, 0 in an empty annotation."""
         with self._lock:
+            self.settle()
             return self._store.largest()
 
     def statistics(self) -> Statistics:
@@ -290,6 +325,7 @@ class LabelPyramid:
         """Box that holds all labels of a plane, at most a tile too large at each side; ``None`` without labels."""
         self.grid.check_plane(plane)
         with self._lock:
+            self.settle()
             keys = [key for key in self._store.catalogue.keys(plane) if key.level < self.grid.top]
             box = edit.box_around(self.grid, keys)
             rows, columns = np.nonzero(self._store.top.reshape(self.grid.planes, *self.grid.sizes[-1])[plane])
@@ -299,12 +335,25 @@ class LabelPyramid:
         return box
 
     @contextmanager
-    def _operation(self, only: int | None = None) -> Iterator[Operation]:
+    def _operation(self, only: int | None = None, *, settles: bool = True) -> Iterator[Operation]:
         opened = self._require()
-        operation = Operation(self._store, only)
+        operation = Operation(self._store, only, opened.marked)
+        if settles:
+            operation.settle()
         yield operation
-        operation.settle()
+        if settles:
+            operation.settle()
         opened.box = joined(opened.box, operation.box)
+
+    def _wait_for_turn(self, wait_s: float) -> None:
+        opened = self._store.open
+        # Whoever waited for itself would wait for ever.
+        own = opened is not None and opened.thread == threading.get_ident()
+        if own or not self._ended.wait_for(lambda: self._store.open is None, wait_s):
+            raise BusyLabels(
+                "These labels are being changed: a stroke has not ended yet, or a model writes into them. "
+                "Wait until that is done, then try again."
+            )
 
     def _require(self) -> OpenEdit:
         if self._store.open is None:
@@ -326,7 +375,7 @@ class LabelPyramid:
 
     def _clipped(self, level: int, offset: tuple[int, int], shape: tuple[int, ...]) -> tuple[Region, Region]:
         """The part of a level that an array at ``offset`` covers, and which part of the array that is."""
-        (y, from_y), (x, from_x) = map(_clip, offset, shape, self.grid.sizes[level])
+        (y, from_y), (x, from_x) = map(clip, offset, shape, self.grid.sizes[level])
         return (y, x), (from_y, from_x)
 
     def _check_target(self, plane: int, value: int) -> None:
@@ -342,13 +391,6 @@ class LabelPyramid:
             self._check_target(0, int(array.min()))
             self._check_target(0, int(array.max()))
         return array.astype(self.dtype, copy=False)
-
-
-def _clip(start: int, length: int, size: int) -> tuple[slice, slice]:
-    """The part of an axis that a span covers, and which part of the span that is."""
-    first = min(max(start, 0), size)
-    stop = max(first, min(start + length, size))
-    return slice(first, stop), slice(first - start, stop - start)
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype, tile_px: int) -> None:

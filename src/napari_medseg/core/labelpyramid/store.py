@@ -10,10 +10,13 @@ from napari_medseg.core import tilecodec
 from napari_medseg.core.edits import Box, TileKey
 from napari_medseg.core.errors import BrokenTile, NewerTile
 from napari_medseg.core.labelpyramid.catalogue import Catalogue
-from napari_medseg.core.labelpyramid.grid import TileGrid, parent
+from napari_medseg.core.labelpyramid.grid import Region, TileGrid, parent
 from napari_medseg.core.labelpyramid.resample import double_into
 from napari_medseg.core.labelpyramid.slab import MIN_SLOTS, Slab
 from napari_medseg.core.labelpyramid.tiles import Tiles
+
+Marks = dict[int, dict[TileKey, Region]]
+"""By level: parts of tiles that their parents do not show yet."""
 
 
 @dataclass
@@ -28,6 +31,7 @@ class OpenEdit:
     unsaved: set[TileKey] = field(default_factory=set)
     """Touched tiles that are newer than that."""
     box: Box | None = None
+    marked: Marks = field(default_factory=dict)
 
 
 class TileStore:
@@ -121,6 +125,13 @@ class TileStore:
             self.open.unsaved.discard(key)
         return self.open.encoded[key]
 
+    def enter(self, key: TileKey, blob: bytes | None) -> None:
+        """Take in a tile that is stored already; `BrokenTile` or `NewerTile` where it cannot be read."""
+        self.catalogue.add(key)
+        if key.level == self.grid.top:
+            self.tile(key)[...] = self.decoded(key, blob)
+        self.catalogue.add(key, self._checked(key, blob).largest)
+
     def install(self, key: TileKey, blob: bytes | None) -> None:
         """Forget what is known of a tile and take ``blob``, which `Tiles` holds or soon will, for its content."""
         self._slab.drop(key)
@@ -133,18 +144,24 @@ class TileStore:
 
     def decoded(self, key: TileKey, blob: bytes | None) -> np.ndarray:
         """Pixels of an encoded tile; `BrokenTile` says which tile it is."""
+        self._checked(key, blob)
+        return tilecodec.decode(blob or b"")
+
+    def _checked(self, key: TileKey, blob: bytes | None) -> tilecodec.Header:
+        """What an encoded tile says of itself, once it is known to be whole and in its place."""
         if blob is None:
             raise BrokenTile(f"Label {key} is listed but missing; repair the session.")
         try:
-            pixels = tilecodec.decode(blob)
+            header = tilecodec.checked_header(blob)
         except (BrokenTile, NewerTile) as error:
             raise type(error)(f"Label {key} cannot be read. {error}") from error
-        if pixels.shape != self.grid.extent(key) or pixels.dtype != self.dtype:
+        shape, dtype = (header.height, header.width), np.dtype(header.dtype.decode())
+        if shape != self.grid.extent(key) or dtype != self.dtype:
             raise BrokenTile(
-                f"Label {key} has shape {pixels.shape} and type {pixels.dtype}; this image needs "
+                f"Label {key} has shape {shape} and type {dtype.name}; this image needs "
                 f"{self.grid.extent(key)} and {self.dtype}: the tile belongs to another image."
             )
-        return pixels
+        return header
 
     def largest(self) -> int:
         """The largest label, the open edit included."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_medseg.core.session import lineage, reading, rows, troubles
+from napari_medseg.core.session import lineage, models, reading, rows, troubles
 from napari_medseg.core.session.action import START
 from napari_medseg.core.session.database import read_only
 from napari_medseg.core.session.transactions import get_meta
@@ -46,6 +46,11 @@ _REFERENCES = {
 }
 
 
+def everything(path: Path) -> list[Problem]:
+    """All problems of a session: of its database file, which is given, and of the files that it names."""
+    return [*check(path), *check_models(path)]
+
+
 def check(path: Path) -> list[Problem]:
     """All problems of a database file; nothing is changed. Reads all of it."""
     connection = None
@@ -54,6 +59,20 @@ def check(path: Path) -> list[Problem]:
         return [*structure(connection), *_checksums(connection), *_references(connection), *_history(connection)]
     except sqlite3.Error as error:
         return [Problem("file", f"{path.name} cannot be read through: {error}.")]
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def check_models(path: Path) -> list[Problem]:
+    """All model files that a database file names and that are missing or damaged. Reads all of them."""
+    connection = None
+    try:
+        connection, _ = read_only(path)
+        return [Problem(*fault) for fault in models.faults(path.parent, models.named(connection))]
+    except sqlite3.Error:
+        # What ails the database itself is what `check` says.
+        return []
     finally:
         if connection is not None:
             connection.close()

@@ -8,13 +8,40 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from napari_medseg.core.edits import Box
 from napari_medseg.core.session import transactions
+from napari_medseg.core.session.store import Store
 from napari_medseg.core.session.writer import Writer
 
 INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a stroke had done when the last viewer ended, and what to say of it."""
+
+    values: dict[str, bytes | None]
+    tool: str
+    boxes: dict[str, Box]
+    sentences: list[str]
+
+
+def left_behind(store: Store) -> Left:
+    """The draft that nobody ended; without values where there is none."""
+    values, damaged = store.draft()
+    about = store.meta("draft") or {}
+    boxes: dict[str, Box] = {layer: tuple(map(tuple, box)) for layer, box in about.get("boxes", {}).items()}
+    sentences = []
+    if values:
+        when = f" of {about['time_utc']}" if "time_utc" in about else ""
+        sentences.append(f"A stroke{when} that was not finished was recovered; undo takes it back.")
+    if damaged:
+        sentences.append(f"{damaged} tiles of a stroke that was not finished are damaged and were left out.")
+    return Left(values, about.get("tool", ""), boxes, sentences)
 
 
 class Drafts:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterator
+from typing import Any
 
+from napari_medseg.core.session import rows, slots
 from napari_medseg.core.session.action import START
 
 
@@ -34,3 +38,16 @@ def left_in_slots(connection: sqlite3.Connection, head: int) -> dict[str, int | 
         for slot, blob in connection.execute("SELECT slot, after FROM changes WHERE journal = ?", (action,)):
             left.setdefault(slot, blob)
     return left
+
+
+def documents(connection: sqlite3.Connection, prefix: str) -> Iterator[Any]:
+    """All that documents hold, or held at any time, whose keys begin with ``prefix``; damaged ones are left out."""
+    inside = "slot >= :first AND slot < :stop"
+    # A prefix ends with a slash, and "0" is the character after it.
+    span = {"first": slots.of_doc(prefix), "stop": slots.of_doc(f"{prefix[:-1]}0")}
+    found = connection.execute(
+        f"SELECT data, crc FROM blobs WHERE id IN (SELECT blob FROM state WHERE {inside} "
+        f"UNION SELECT before FROM changes WHERE {inside} UNION SELECT after FROM changes WHERE {inside})",
+        span,
+    )
+    yield from (json.loads(data) for data, crc in found if rows.intact((data, crc)))

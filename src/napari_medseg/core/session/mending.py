@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from contextlib import suppress
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from napari_medseg.core.errors import SessionError
 from napari_medseg.core.session import salvage, schema
+from napari_medseg.core.session.disk import sync_folder
 
 _PART = "session.mending.sqlite"
 _READY = "session.mended.sqlite"
@@ -64,7 +64,7 @@ def finish(folder: Path) -> None:
     ready, path = folder / _READY, folder / schema.FILE
     if ready.exists() and not path.exists():
         ready.replace(path)
-        _sync(folder)
+        sync_folder(folder)
 
 
 def _set_aside(damaged: Path, now: datetime) -> Path:
@@ -82,13 +82,3 @@ def _set_aside(damaged: Path, now: datetime) -> Path:
 def _remove(path: Path) -> None:
     for suffix in ("", *_SIDE_FILES):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Bring the renames to the disk; Windows cannot open a folder and does so by itself."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -6,7 +6,8 @@ Strategy
 2. An action that others refer to and that is gone gets a stand-in, so that the history stays one tree.
 3. A change whose bytes before or after are gone gets the other ones twice: undo leaves that tile as it is.
 4. A slot whose bytes are gone goes back to its newest version in the history; one whose row is gone gets what the
-   last action on the way to the head left in it.
+   last action on the way to the head left in it. Which these are is left in the new file: an earlier tile does not
+   fit the coarser ones above it, and only the owner of the layer can bring them to agree.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_medseg.core.session import lineage, reading, rows, schema, slots
+from napari_medseg.core.session import facts, lineage, reading, rows, schema, slots
 from napari_medseg.core.session.action import START, Action
 from napari_medseg.core.session.transactions import get_meta, point, set_meta
 
@@ -194,11 +195,23 @@ def _restore_slots(target: sqlite3.Connection, head: int) -> Sentences:
     held = {slot for (slot,) in target.execute("SELECT slot FROM state")}
     earlier = [slot for slot in broken if slot in held]
     lost = sorted(set(broken) - set(earlier))
+    _note(target, earlier, lost)
     sentences = {
         "went back to an earlier version of theirs": earlier,
         "are lost": lost,
     }
     return [f"{_named(found)} {what}." for what, found in sentences.items() if found]
+
+
+def _note(target: sqlite3.Connection, earlier: list[str], lost: list[str]) -> None:
+    """Leave word of what changed, for whoever can tell where in the image that is and bring its levels to agree."""
+    key = facts.PREFIX + facts.MENDED
+    noted = get_meta(target, key) or {}
+    both = {
+        "earlier": sorted({*noted.get("earlier", ()), *earlier}),
+        "lost": sorted({*noted.get("lost", ()), *lost}),
+    }
+    set_meta(target, key, {**both, "settled": []})
 
 
 def _newest_version(target: sqlite3.Connection, slot: str) -> int | None:

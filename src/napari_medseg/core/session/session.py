@@ -18,6 +18,7 @@ from napari_medseg.core.session import (
     compaction,
     info,
     mending,
+    models,
     moving,
     opening,
     route,
@@ -28,7 +29,7 @@ from napari_medseg.core.session import (
 )
 from napari_medseg.core.session.action import START, Action, Clock, Entry, Step, stamp, utc_now
 from napari_medseg.core.session.docs import Docs, encode
-from napari_medseg.core.session.drafts import Drafts
+from napari_medseg.core.session.drafts import Drafts, left_behind
 from napari_medseg.core.session.facts import Facts
 from napari_medseg.core.session.image_reference import Found, ImageReference
 from napari_medseg.core.session.lock import user_name
@@ -66,6 +67,8 @@ class Session:
         The image that the session belongs to; see ``set_image``.
     docs, facts
         The documents, by key; and what is said once and is no part of the history.
+    models, files
+        The models that were taught, in files; and what is held while files are written: the folder stays meanwhile.
     on_trouble
         Called from the writing thread with a sentence when writing begins to fail, and ``None`` when it works again.
     on_change
@@ -81,6 +84,8 @@ class Session:
         self._clock, self._opened = clock, opened
         self._lock = threading.RLock()
         self._closed = False
+        self.files = threading.RLock()
+        self.models = models.Models(lambda: self.folder, self.files, clock)
         self._store = Store(opened.database)
         stored = self._store.meta("image")
         self.image = ImageReference.from_json(stored) if stored else None
@@ -206,6 +211,7 @@ class Session:
         about = self._about(name, tool, {layer: edit.box} if edit else {}, dict(parameters or {}), model)
         with self._lock:
             self._record_staged(values)
+            self.models.recorded(docs or {})
             return self._append(about, values)
 
     def undo(self) -> Step | None:
@@ -269,14 +275,14 @@ class Session:
 
     def check(self) -> list[check.Problem]:
         """Read all that is on disk and list what is wrong with it."""
-        return check.check(self.folder / schema.FILE)
+        return check.everything(self.folder / schema.FILE)
 
     def repair(self) -> list[str]:
         """Repair what ``check`` finds; return what was done and what was lost, in words."""
         writer = self._must_write()
         with self._lock:
             writer.flush(CLOSE_S)
-            if not self.check():
+            if not check.check(self.folder / schema.FILE):
                 return []
             count = len(self.recovered)
             writer.call(lambda connection: self._mend())
@@ -290,20 +296,20 @@ class Session:
         with self._lock:
             self._record_staged()
             writer.flush(CLOSE_S)
-            before = info.file_bytes(self._opened.database.path)
+            before = info.stored_bytes(self.folder)
             try:
                 writer.call(partial(compaction.compact, keep=keep))
+                self.models.drop_all_but(writer.call(models.named))
             except sqlite3.Error as error:
-                raise StorageError(
-                    f"The history was left as it was. {troubles.sentence(error, self.folder)}"
-                ) from error
+                why = troubles.sentence(error, self.folder)
+                raise StorageError(f"The history was left as it was. {why}") from error
             self._timeline.go_on_from_disk()
-            return before - info.file_bytes(self._opened.database.path)
+            return before - info.stored_bytes(self.folder)
 
     def move_to(self, folder: Path | str) -> None:
         """Move the session to a new folder, on another drive too; it stays open."""
         writer = self._must_write()
-        with self._lock:
+        with self._lock, self.files:
             self._record_staged()
             writer.flush(CLOSE_S)
             moving.move(self._opened, Path(folder), self.who, stamp(self._clock()), writer.call)
@@ -348,15 +354,10 @@ class Session:
 
     def _recover_draft(self) -> None:
         """Make an action of what a stroke had done when the last viewer ended."""
-        values, damaged = self._store.draft()
-        about = self._store.meta("draft") or {}
-        if values:
-            boxes = {layer: tuple(map(tuple, box)) for layer, box in about.get("boxes", {}).items()}
-            self._append(self._about("Recovered stroke", about.get("tool", ""), boxes), values)
-            when = f" of {about['time_utc']}" if "time_utc" in about else ""
-            self.recovered.append(f"A stroke{when} that was not finished was recovered; undo takes it back.")
-        if damaged:
-            self.recovered.append(f"{damaged} tiles of a stroke that was not finished are damaged and were left out.")
+        left = left_behind(self._store)
+        if left.values:
+            self._append(self._about("Recovered stroke", left.tool, left.boxes), left.values)
+        self.recovered += left.sentences
 
     def _must_write(self) -> Writer:
         if self._writer is None:
@@ -390,6 +391,7 @@ class Session:
                 self.recovered += mending.mend(self.folder, self._clock())
             finally:
                 database.open()
+            self.facts.reload()
 
     def _close_at_exit(self) -> None:
         with suppress(MedsegError):

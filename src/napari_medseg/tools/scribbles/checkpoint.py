@@ -43,7 +43,7 @@ def write_checkpoint(lesson: Lesson, fit: Fit, segmenter: Segmenter, folder: Pat
         colours={label: params.colours[label] for label in lesson.labels if label in params.colours},
         axes="yxc",
         pixel_size_um=pixel[-1] if pixel else None,
-        precision="bf16" if segmenter.device.bf16 else "fp32",
+        precision=segmenter.device.precision_name,
         linear_head=segmenter.head is not None,
         head_share=segmenter.head_share,
         training_data=f"{len(lesson.everything)} annotated pixels of {lesson.image.name}",

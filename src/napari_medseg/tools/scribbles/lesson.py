@@ -29,6 +29,8 @@ class Lesson:
         Why the exam is no figure to show; empty where it is.
     key
         Fingerprint of the image: what is cached under it belongs to these pixels.
+    branch
+        As in `Job`.
     """
 
     image: Image
@@ -40,6 +42,7 @@ class Lesson:
     comparable: bool
     unchecked: str
     key: str
+    branch: int = 0
 
     @property
     def everything(self) -> Points:
@@ -73,6 +76,7 @@ def prepare(job: Job, params: Params) -> Lesson:
         comparable=held.whole(labels),
         unchecked=why_unchecked(points, held, labels, params.classes),
         key=fingerprint(image),
+        branch=job.branch,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from napari_medseg.core.balance import Balancing
-from napari_medseg.core.params import param
+from napari_medseg.core.params import LARGEST_WHOLE, param
 from napari_medseg.core.scribbles import HIGHEST_LABEL
 from napari_medseg.tools.compute import Compute
 
@@ -86,7 +86,14 @@ class Params(Compute):
         ge=0,
         le=1_000_000,
     )
-    seed: int = param(0, title="Seed", help="Same seed, same steps: same result.", folded=True, ge=0, le=2**31)
+    seed: int = param(
+        0,
+        title="Seed",
+        help="Same seed, steps and precision on the CPU: same result.",
+        folded=True,
+        ge=0,
+        le=LARGEST_WHOLE,
+    )
     classes: dict[Label, str] = param({}, title="Class names", help="Name of each class, by its label.", folded=True)
     colours: dict[Label, Colour] = param(
         {}, title="Class colours", help="Colour of each class as #rrggbb, by its label.", folded=True

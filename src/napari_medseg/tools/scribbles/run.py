@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from napari_medseg.core.events import Draft, Event, Note, Progress, Result, Run, Scalar
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from napari_medseg.tools.scribbles.pupil import Pupil
     from napari_medseg.train.engine import Fit
 
-FIRST_BURST_S = 0.6
+FIRST_BURST_S = 0.4
 LONGEST_BURST_S = 12.0
 FIRST_BURST_STEPS = 10
 TENTHS = 10
@@ -26,8 +27,8 @@ TENTHS = 10
 def run(job: Job, memory: Memory) -> Run:
     """Train on the scribbles and predict the image.
 
-    Strategy: the head answers first, for what is in view; the network is trained in bursts that grow from half a
-    second, and after each the view is drawn again; at the end the best checkpoint is written and everything is
+    Strategy: the head answers first, for what is in view; the network is trained in bursts that grow from
+    0.4 s, and after each the view is drawn again; at the end the best checkpoint is written and everything is
     predicted with it.
     """
     from napari_medseg.tools.scribbles.lesson import prepare
@@ -45,6 +46,9 @@ def run(job: Job, memory: Memory) -> Run:
     from napari_medseg.train.engine import VALIDATION
 
     device = device_.choose(params.device, params.precision)
+    # What is stored with the model is what 'auto' turned out to be, so that another machine can repeat the run.
+    resolved = {"device": device.name, "precision": device.precision_name}
+    lesson = replace(lesson, params=params.model_copy(update=resolved))
     normalisation = Normalisation.suited(lesson.image)
     scaling = normalisation.measure(lesson.image)
     cache = instant.cache_for(lesson, scaling, memory)
@@ -52,7 +56,8 @@ def run(job: Job, memory: Memory) -> Run:
     if job.view is not None:
         yield from instant.answer(lesson, cache, head, job.view)
 
-    if lesson.unchecked:
+    # Whoever looks on learns early why no curve comes; without a view the result says it.
+    if lesson.unchecked and job.view is not None:
         yield Note(f"{lesson.unchecked[0].upper()}{lesson.unchecked[1:]}.")
     exam = exam_of(lesson, scaling, device)
     fit = fit_for(lesson, scaling, exam if lesson.comparable else None, device, memory)
@@ -63,7 +68,7 @@ def run(job: Job, memory: Memory) -> Run:
     segmenter = pupil.graduate()
     card = write_checkpoint(lesson, fit, segmenter, checkpoint_folder())
     yield from draw(lesson.image, segmenter, view=job.view, message="predicting the whole image")
-    return _result(card, fit, lesson.unchecked)
+    return _result(card, fit, lesson.unchecked, device.describe())
 
 
 def _train(pupil: Pupil, view: tuple[Span, ...] | None) -> Generator[Event, None, None]:
@@ -104,15 +109,18 @@ def _bursts(params: Params) -> Iterator[tuple[float | None, int | None]]:
         burst = min(burst * 2, LONGEST_BURST_S)
 
 
-def _result(card: Card, fit: Fit, unchecked: str) -> Result:
+def _result(card: Card, fit: Fit, unchecked: str, device: str) -> Result:
     progress = fit.progress
     figures = {} if unchecked else {"dice": progress.best_score}
     values = {
         "model": str(card.weights),
         "classes": card.classes,
+        "colours": card.colours,
+        "device": device,
         "seed": card.seed,
         "steps": progress.step,
         "digest": card.sha256,
     }
     checked = unchecked or f"Dice on held-out strokes {progress.best_score:.2f}"
-    return Result(f"{progress.step} steps in {progress.seconds:.0f} s; {checked}", values | figures)
+    steps = "1 step" if progress.step == 1 else f"{progress.step:,} steps"
+    return Result(f"{steps} in {progress.seconds:.0f} s; {checked}", values | figures)

@@ -45,7 +45,7 @@ def network_arguments(lesson: Lesson) -> dict[str, Any]:
 def _key(lesson: Lesson, device: Device) -> tuple[Any, ...]:
     """What must be equal for a training to go on; the first two parts also for its weights to be of use."""
     params = lesson.params
-    network = (params.start, params.network, network_channels(lesson))
+    network = (lesson.branch, params.start, params.network, network_channels(lesson))
     return lesson.key, network, lesson.labels, params.balancing, params.rate, params.seed, device
 
 
@@ -73,7 +73,12 @@ def _start(lesson: Lesson) -> store.Card | None:
         return None
     if params.start == ENCODER:
         shipped = [card for card in store.models("encoder") if card.shipped and card.architecture == params.network]
-        return shipped[0] if shipped else None
+        if not shipped:
+            raise ModelError(
+                f"The shipped encoder is not for the {params.network} network. Choose the light network, or start from "
+                f"{SCRATCH!r}."
+            )
+        return shipped[0]
     card = store.find(params.start)
     if card.architecture != params.network:
         raise ModelError(

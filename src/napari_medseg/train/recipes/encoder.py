@@ -24,6 +24,15 @@ CROP = 192
 BATCH = 4
 STRENGTHS = Strengths(zoom=0.5)
 LOG_EVERY = 200
+SETS = {
+    "nuclei/DSB2018_color": "*/images/*.png",
+    "nuclei/DSB2018_fluo": "*/images/*.png",
+    "nuclei/BreCaHAD/images": "*.jpg",
+    "he_tissue/OCDC_tumor/images": "*.jpg",
+    "digital_staining/OSCC_HE_400x_unlabelled": "*.jpg",
+    "kidney_glomeruli/aidpath_hubmapext/images": "*.png",
+}
+"""Folder of each set, and the pictures in it."""
 TUMOUR_TILES = ("r27c10", "r31c0", "r31c1", "r35c10", "r41c5")
 GLOMERULI_TILES = ("10003", "10014", "10025", "10133")
 CREDIT = (
@@ -70,7 +79,7 @@ def train(
         parameters={"objective": objective, "crop": CROP, "batch": BATCH},
         seed=seed,
         steps=fit.progress.step,
-        precision="bf16" if device.bf16 else "fp32",
+        precision=device.precision_name,
     )
     tensors = {f"net.{key}": tensor for key, tensor in fit.best.items() if not key.startswith("head.")}
     stored = write(card, tensors, out)
@@ -86,22 +95,31 @@ def write_log(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
 def pictures(data: Path) -> list[list[Sample]]:
     """The training pictures in groups that are drawn from equally often."""
-    if not (data / "nuclei/DSB2018_color").is_dir():
-        raise InputError(f"{data} does not hold nuclei/DSB2018_color; give the folder of the shared data sets.")
-    colour = sorted((data / "nuclei/DSB2018_color").iterdir())[1::2]
+    _check_sets(data)
     tissue = [data / f"he_tissue/OCDC_tumor/images/1009009_{tile}.jpg" for tile in TUMOUR_TILES]
     tissue += sorted((data / "digital_staining/OSCC_HE_400x_unlabelled").glob("*.jpg"))
     kidney = [data / f"kidney_glomeruli/aidpath_hubmapext/images/{tile}.png" for tile in GLOMERULI_TILES]
-    groups = [
-        [_nuclei(folder) for folder in colour],
-        [_nuclei(folder) for folder in sorted((data / "nuclei/DSB2018_fluo").iterdir())],
+    return [
+        [_nuclei(folder) for folder in _folders(data / "nuclei/DSB2018_color")[1::2]],
+        [_nuclei(folder) for folder in _folders(data / "nuclei/DSB2018_fluo")],
         [Sample(_rgb(path), None) for path in tissue],
         [Sample(_rgb(path), None) for path in kidney],
         [Sample(_rgb(path), None) for path in sorted((data / "nuclei/BreCaHAD/images").glob("*.jpg"))],
     ]
-    if not all(groups):
-        raise InputError(f"{data} holds a part of the shared data sets only; give the folder of the whole.")
-    return groups
+
+
+def _check_sets(data: Path) -> None:
+    """Say which sets are missing, and where each is expected."""
+    missing = [f"{place}/{files}" for place, files in SETS.items() if next((data / place).glob(files), None) is None]
+    if not missing:
+        return
+    there = f"{data} lacks" if data.is_dir() else f"There is no folder {data}; expected is one that holds"
+    what = f"{len(missing)} of the {len(SETS)}" if len(missing) < len(SETS) else f"the {len(SETS)}"
+    raise InputError(f"{there} {what} free image sets: {', '.join(missing)}. Put them there, or name their folder.")
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir())
 
 
 def _nuclei(folder: Path) -> Sample:
@@ -114,7 +132,10 @@ def _nuclei(folder: Path) -> Sample:
 
 
 def _rgb(path: Path) -> np.ndarray:
-    return np.asarray(Picture.open(path).convert("RGB"))
+    try:
+        return np.asarray(Picture.open(path).convert("RGB"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}). Copy the data set again.") from error
 
 
 class Sampler:

@@ -32,6 +32,7 @@ class Window:
         place = self._place(box)
         if place is None:
             return
+        self._layer.pyramid.settle(self.level)
         image = self._layer._slice.image
         if image.raw.flags.writeable:
             # Otherwise it is a view of the coarsest level, which is never behind.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
@@ -97,10 +98,19 @@ class PyramidLabels(Labels):
         self._undo_step, self._redo_step = undo or self._memory.undo, redo or self._memory.redo
         self._remembers = undo is None
         self._fresh: Box | None = None
+        self._in_view: dict[int, tuple[float, float]] = {}
         super().__init__(PyramidData(pyramid), multiscale=True, **{"name": "Labels", **options})
         # napari wraps the levels in a list of its own, whose coarsest level other plugins would take for the labels.
         self._data = PyramidData(pyramid)
         self.events.set_data.connect(self._on_set_data)
+
+    @property
+    def in_view(self) -> dict[int, tuple[float, float]]:
+        """Start and stop, in pixels of level 0, along each axis that is on screen, as of the last drawing.
+
+        What napari calls ``corner_pixels`` is where the loaded part ends, which is larger.
+        """
+        return self._in_view
 
     @property
     def _type_string(self) -> str:
@@ -200,7 +210,15 @@ class PyramidLabels(Labels):
         """Write the labels to a file in the format that its name says."""
         return super().save(path, plugin) if plugin else saving.save(str(path), self)
 
-    # What napari calls while it handles the mouse.
+    # What napari calls while it draws, and while it handles the mouse.
+
+    def _update_draw(self, scale_factor: float, corner_pixels_displayed: Any, shape_threshold: Any) -> None:
+        axes = self._slice_input.displayed
+        corners = list(itertools.product(*np.asarray(corner_pixels_displayed).T))
+        places = np.asarray(self._transforms[1:].simplified.set_slice(axes).inverse(corners))
+        ends = zip(places.min(axis=0), places.max(axis=0), strict=True)
+        self._in_view = {axis: (float(a), float(b)) for axis, (a, b) in zip(axes, ends, strict=True)}
+        super()._update_draw(scale_factor, corner_pixels_displayed, shape_threshold)
 
     def _draw(self, new_label: int, last_cursor_coord: Any, coordinates: Any) -> None:
         if coordinates is None or self._slice_input.ndisplay != 2:

@@ -31,6 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "_save_history",
         "_slice",
         "_type_string",
+        "_update_draw",
         "_update_thumbnail",
         "_validate_label_in_range",
         "block_history",
@@ -69,10 +70,20 @@ def missing(names: dict[str, tuple[str, ...]] | None = None) -> list[str]:
     return absent + [f"{LAYER}.{name}" for name in ATTRIBUTES if not hasattr(probe, name)]
 
 
-def sentence(absent: list[str]) -> str:
-    """What to tell the user."""
+def sentence(absent: list[str], kept: bool = True) -> str:
+    """What to tell the user.
+
+    Parameters
+    ----------
+    kept
+        True for an ordinary layer over a part, whose strokes reach the pyramid; False for one that is alone.
+    """
+    instead = (
+        "You paint on the part in view instead, with an ordinary Labels layer; what you paint is kept."
+        if kept
+        else "You paint on an ordinary Labels layer instead, which no session keeps: save it yourself."
+    )
     return (
         f"napari {version('napari')} is too different from what painting on a whole slide was made for "
-        f"(it lacks {', '.join(absent)}). You paint on the part in view instead, with an ordinary Labels layer; "
-        "what you paint is kept. napari 0.9.2 has it all."
+        f"(it lacks {', '.join(absent)}). {instead} napari 0.9.2 has it all."
     )
