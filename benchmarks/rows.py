@@ -28,6 +28,6 @@ def append(path: Path, row: Row) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def done(rows: Iterable[Row], **wanted: Any) -> bool:
+def done(rows: Iterable[Row], /, **wanted: Any) -> bool:
     """Whether a row with these values is among ``rows``."""
     return any(all(row.get(key) == value for key, value in wanted.items()) for row in rows)

@@ -165,7 +165,8 @@ def kill_once(folder: Path, log: Path, seed: int) -> rows.Row:
 
 def _loss(folder: Path, log: Path, killed: float) -> rows.Row:
     """Compare what is left with the log of what was done."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    # The kill may have come in the middle of the last line.
+    lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
     with Session.open(folder, who="benchmark") as session:
         state, problems = digest(shown(session)), len(session.check())
         recovered = any("that was not finished was recovered" in line for line in session.recovered)

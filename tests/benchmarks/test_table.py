@@ -48,6 +48,7 @@ def test_rows_survive_the_file_and_known_ones_are_found(tmp_path):
     assert rows.read(path) == FOUND
     assert rows.done(FOUND, set="nuclei", method="forest")
     assert not rows.done(FOUND, set="nuclei", method="forest", seed=3)
+    assert rows.done([{"rows": 5}], rows=5)
 
 
 @dataclass(frozen=True)

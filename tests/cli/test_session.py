@@ -102,13 +102,33 @@ def test_looking_changes_nothing(folder: Path, tmp_path: Path, capsys: pytest.Ca
 def test_export_beside_a_viewer(viewer: Session, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / name
     assert main(["session", "export", str(viewer.folder), "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"Written: {out}\n"
+    assert capsys.readouterr().out == f"Written: {out}, layer 'annotation'\n"
     found = io.open_image(out, kind="labels")
     assert found.geometry.scale == pytest.approx((0.5, 0.25), rel=1e-3)
     expected = open_layer(viewer).pyramid.read(0, ((0, 1200), (0, 1300)))
     assert set(np.unique(expected)) == {0, 3, 5}
     np.testing.assert_array_equal(found.levels[0][...], expected)
     assert found.classes == (() if name.endswith("png") else TUMOUR)
+
+
+def test_export_takes_what_was_accepted_before_the_strokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with Session.create(tmp_path / "two.medseg") as session:
+        for name, title, value in (("annotation", "slide scribbles", 1), ("accepted", "slide annotation", 2)):
+            pyramid = create_layer(session, Image.of(np.zeros((20, 30))), name).pyramid
+            session.facts.state("shown/" + name, {"name": title})
+            with pyramid.editing() as outcome:
+                pyramid.write(np.full((20, 30), value, np.uint16), (0, 0))
+            session.record("all of it", edit=outcome.edit, layer=name)
+    export = ["session", "export", str(tmp_path / "two.medseg"), "--out"]
+    assert main([*export, str(tmp_path / "a.tif")]) == 0
+    out = capsys.readouterr().out
+    assert "layer 'slide annotation'; --layer takes 'slide scribbles' too" in out
+    assert main([*export, str(tmp_path / "b.tif"), "--layer", "slide scribbles"]) == 0
+    assert main([*export, str(tmp_path / "c.tif"), "--layer", "annotation"]) == 0
+    found = [int(io.open_image(tmp_path / f"{name}.tif", "labels").read().max()) for name in "abc"]
+    assert found == [2, 1, 1]
+    assert main(["session", "info", str(tmp_path / "two.medseg")]) == 0
+    assert "accepted ('slide annotation' in napari): 20 y x 30 x pixels" in capsys.readouterr().out
 
 
 def test_export_takes_the_only_layer_or_the_one_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

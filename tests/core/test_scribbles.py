@@ -75,7 +75,7 @@ def test_too_few_pixels_says_how_many_are_needed():
     array = np.ones((4, 5), int)
     array[0, 0] = 3
     with pytest.raises(InputError, match=r"Class gland has too few pixels \(1\); paint at least 10"):
-        check_enough(points_of(array), {3: "gland"})
+        check_enough(points_of(array), {1: "stroma", 2: "tumour", 3: "gland"})
 
 
 def test_negative_labels():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from napari_medseg.core.annotation import classes_of, layer_names, open_layer
 from napari_medseg.core.events import Tile
 from napari_medseg.core.session import Session
+from napari_medseg.io import predictions
 from napari_medseg.widgets import _layers
 from napari_medseg.widgets._results import PREDICTION
 from napari_medseg.widgets.scribbles import TeachWidget
@@ -94,7 +96,7 @@ def test_it_lies_on_the_image_and_looks_like_the_prediction(taught: TeachWidget,
     ]  # fmt: skip
     assert (tuple(layer.scale), layer.data.shape, layer.opacity) == ((2, 2), (96, 128), 0.45)
     np.testing.assert_allclose(layer.get_color(1), (0, 1, 0, 1))
-    assert taught.viewer.layers.selection.active is scribbles and taught.scribbles.value() is scribbles
+    assert taught.viewer.layers.selection.active.name == "halves annotation" and taught.scribbles.value() is scribbles
     # Else what is corrected would still show the prediction's colour.
     assert not prediction(taught).visible
     taught.sessions.undo()
@@ -188,7 +190,7 @@ def test_there_must_be_a_whole_prediction(panel: TeachWidget, taught: TeachWidge
     with qtbot.waitSignal(taught.runner.failed, timeout=LONG_MS):
         taught.runner.cancel_button.click()
     taught.acceptance.button.click()
-    assert taught.runner.error_line.text().startswith("The prediction is that of an unfinished run.")
+    assert taught.runner.error_line.text().startswith("The prediction is that of a run that is not at its end.")
     taught.viewer.layers.remove("halves prediction")
     taught.acceptance.button.click()
     assert taught.runner.error_line.text().startswith("There is no prediction of this image yet.")
@@ -239,6 +241,85 @@ def test_stacks_and_large_images(panel: TeachWidget, qtbot, shape: tuple[int, ..
     np.testing.assert_array_equal(np.asarray(layer.data), labels)
     panel.sessions.undo()
     assert not np.asarray(layer.data).any()
+
+
+def test_a_run_that_ends_within_a_stroke_is_accepted_and_kept_whole(panel: TeachWidget, qtbot, hand, halves) -> None:
+    panel.new_button.click()
+    hand.stroke(*LEFT)
+    panel.classes.selected.emit(2)
+    hand.stroke(*RIGHT)
+    kept = panel.sessions.session.predictions
+    hand.press((100, 170))
+    teach(panel, qtbot)
+    panel.acceptance.button.click()
+    assert panel.runner.error_line.text().startswith("There is no prediction of this image yet.")
+    assert prediction(panel) is None and not kept.exists()
+    hand.release((100, 170))
+    accept(panel, qtbot)
+    qtbot.waitUntil(lambda: not panel.sessions.predictions._background.busy)
+    (stored,) = (each for each in predictions.read(kept) if each.about["role"] == PREDICTION)
+    np.testing.assert_array_equal(stored.pixels(), (halves > 100) + 1)
+
+
+def accept_drawn(panel: TeachWidget, qtbot, image: Any, label: int) -> Any:
+    """Choose an image, draw a prediction of one label and accept it; the prediction's layer."""
+    panel.image.setValue(image)
+    draw(panel, image, np.full(image.data.shape, label, np.uint8), {"tool": "tiny", "digest": "abc"})
+    with qtbot.waitSignal(panel.acceptance.told, timeout=LONG_MS):
+        panel.acceptance.button.click()
+    return panel._results.find(PREDICTION, image, image.data.shape)
+
+
+def test_hidden_predictions_of_two_images_are_not_mixed_up(taught: TeachWidget, qtbot) -> None:
+    accept(taught, qtbot)
+    first, image, scribbles = prediction(taught), taught.image.value(), taught.scribbles.value()
+    second = accept_drawn(taught, qtbot, taught.viewer.add_image(np.zeros((60, 50), np.uint8), name="other"), 3)
+    taught.sessions.undo()
+    assert second.visible and not first.visible
+    taught.sessions.undo()
+    assert first.visible
+    taught.sessions.redo()
+    taught.image.setValue(image)
+    taught.scribbles.setValue(scribbles)
+    accept(taught, qtbot)
+    accept_drawn(taught, qtbot, taught.viewer.layers["other"], 3)
+    taught.image.setValue(image)
+    taught.scribbles.setValue(scribbles)
+    teach(taught, qtbot)
+    assert first.visible and not second.visible
+
+
+def open_scan(panel: TeachWidget, file: Path) -> Any:
+    file.parent.mkdir(exist_ok=True)
+    np.save(file, np.zeros((60, 50), np.uint8))
+    (image,) = panel.viewer.open(str(file), plugin="napari")
+    return image
+
+
+@pytest.mark.parametrize("folders", [("a", "b"), ("a", "a")])
+def test_images_of_one_name_or_of_one_file_have_annotations_of_their_own(
+    panel: TeachWidget, qtbot, tmp_path: Path, folders: tuple[str, str]
+) -> None:
+    for label, folder in enumerate(folders, 1):
+        image = open_scan(panel, tmp_path / folder / "scan.npy")
+        accept_drawn(panel, qtbot, image, label)
+        if folders[0] != folders[1]:
+            panel.viewer.layers.remove(image)
+    session = panel.sessions.session
+    assert layer_names(session) == ["accepted", "accepted 2"]
+    for label, name in enumerate(layer_names(session), 1):
+        assert (np.asarray(open_layer(session, name).image.levels[0]) == label).all()
+
+
+def test_an_image_that_was_moved_keeps_its_annotation(panel: TeachWidget, qtbot, tmp_path: Path) -> None:
+    accept_drawn(panel, qtbot, open_scan(panel, tmp_path / "a" / "scan.npy"), 1)
+    panel.sessions.save_as(tmp_path / "a" / "kept")
+    panel.sessions.close()
+    panel.viewer.layers.clear()
+    (tmp_path / "a").rename(tmp_path / "b")
+    panel.sessions.open(tmp_path / "b" / "kept.medseg")
+    accept_drawn(panel, qtbot, panel.viewer.layers["scan"], 2)
+    assert layer_names(panel.sessions.session) == ["accepted"]
 
 
 def draw(panel: TeachWidget, image: Any, labels: np.ndarray, about: dict[str, Any]) -> None:

@@ -248,3 +248,15 @@ def test_the_button_asks_after_napari_has(viewer, sessions, answers, qtbot) -> N
     assert answers.asked[1:] == ["ConfirmCloseDialog", ASKED]
     qtbot.waitUntil(lambda: not viewer.window._qt_window.isVisible())
     assert held(folder) == 9
+
+
+@needs_x11
+def test_a_window_that_is_hidden_after_all_closes_no_session(viewer, sessions, answers, qtbot) -> None:
+    get_settings().application.confirm_close_window = True
+    answers.expect(ConfirmCloseDialog, lambda dialog: dialog.cancel_btn.click())
+    press_close(viewer)
+    qtbot.waitUntil(lambda: answers.asked == ["ConfirmCloseDialog"])
+    qtbot.wait(100)
+    viewer.window._qt_window.hide()
+    qtbot.wait(100)
+    assert answers.asked == ["ConfirmCloseDialog"] and sessions.session is not None

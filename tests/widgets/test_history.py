@@ -11,6 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QFileDialog, QMessageBox, QPushButton
 
 from napari_medseg.core.annotation import create_layer
+from napari_medseg.core.errors import SessionError
 from napari_medseg.core.image import Image
 from napari_medseg.core.session import START, Session
 from napari_medseg.widgets._history_model import PAGE, HistoryModel
@@ -205,6 +206,28 @@ def test_a_long_history_is_read_page_by_page(tmp_path: Path, qtbot) -> None:
         session.go_to(model.action_at(PAGE + 49))
         model.reload(session)
         assert model.head_row() == PAGE + 49
+
+
+def test_a_history_that_cannot_be_read_is_said(history: HistoryWidget) -> None:
+    history.sessions.session.close(10)
+    history._refresh()
+    assert "is closed" in history.error_line.text() and history.error_line.isVisible()
+    assert rows(history) == []
+
+
+def test_rows_stay_whole_where_a_session_cannot_be_read(tmp_path: Path, qtbot) -> None:
+    with Session.create(tmp_path / "short.medseg") as session:
+        session.record("action")
+        model = HistoryModel()
+        model.reload(session)
+    resets: list[str] = []
+    model.modelAboutToBeReset.connect(lambda: resets.append("begun"))
+    model.modelReset.connect(lambda: resets.append("ended"))
+    with pytest.raises(SessionError):
+        model.reload(session)
+    assert resets == [] and model.rowCount() == 2
+    model.reload(None)
+    assert resets == ["begun", "ended"] and model.rowCount() == 0
 
 
 def test_it_fits_a_dock_of_300_pixels_and_has_tooltips(history: HistoryWidget, qtbot) -> None:

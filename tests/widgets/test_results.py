@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
 
 from napari_medseg.core.events import Tile
 from napari_medseg.widgets._classes import DEFAULTS, colour_map
 from napari_medseg.widgets._layers import RESULT_KEY, image_of
-from napari_medseg.widgets._results import ENTROPY, PREDICTION, ResultLayers
+from napari_medseg.widgets._results import ENTROPY, PREDICTION, WHOLE, ResultLayers
 
 
 @pytest.fixture
@@ -88,6 +91,52 @@ def test_metadata_tells_the_origin(results: ResultLayers) -> None:
     assert about["role"] == PREDICTION
     assert about["image"] == "tissue"
     assert about["digest"] == "abc"
+
+
+@pytest.fixture
+def mouse(qtbot) -> QWidget:
+    """A window on which the mouse button can be held down."""
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
+def test_a_run_that_ends_while_a_button_is_down_is_whole_when_it_is_drawn(
+    results: ResultLayers, mouse: QWidget, qtbot
+) -> None:
+    completed: list[int] = []
+    results.completed.connect(lambda: completed.append(np.count_nonzero(results.layer(PREDICTION).data == 2)))
+    draw(results, PREDICTION, 1)
+    QTest.mousePress(mouse, Qt.MouseButton.LeftButton)
+    draw(results, PREDICTION, 2, (10, 10))
+    results.describe({"digest": "abc"})
+    layer = results.layer(PREDICTION)
+    assert not layer.data[10:20, 10:20].any() and WHOLE not in layer.metadata[RESULT_KEY]
+    QTest.mouseRelease(mouse, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(completed))
+    assert completed == [100]
+    assert layer.metadata[RESULT_KEY][WHOLE] and layer.metadata[RESULT_KEY]["digest"] == "abc"
+
+
+@pytest.mark.parametrize("drop", ["begin", "remove"])
+def test_a_run_whose_tiles_were_dropped_never_becomes_whole(results, viewer, mouse, qtbot, drop: str) -> None:
+    completed: list[None] = []
+    results.completed.connect(lambda: completed.append(None))
+    source = viewer.layers["tissue"]
+    draw(results, PREDICTION, 1)
+    QTest.mousePress(mouse, Qt.MouseButton.LeftButton)
+    draw(results, PREDICTION, 2, (10, 10))
+    results.describe({"digest": "abc"})
+    if drop == "begin":
+        results.begin(image_of(source), source, {"tool": "next"})
+    else:
+        results.remove(source)
+    QTest.mouseRelease(mouse, Qt.MouseButton.LeftButton)
+    draw(results, PREDICTION, 3, (20, 20))
+    assert completed == [] and WHOLE not in results.layer(PREDICTION).metadata[RESULT_KEY]
+    assert not (results.layer(PREDICTION).data == 2).any()
 
 
 def test_many_tiles_cost_few_refreshes(results: ResultLayers, qtbot) -> None:

@@ -18,10 +18,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage.io import imsave
 
-from napari_medseg.core.annotation import classes_of, open_layer
+from napari_medseg.core.annotation import SHOWN, classes_of, create_layer, open_layer
 from napari_medseg.core.errors import StorageError
 from napari_medseg.core.session import ANNOTATION, Session
 from napari_medseg.io import session_folders
+from napari_medseg.widgets._layers import image_of
+from napari_medseg.widgets._pairs import images_of
+from napari_medseg.widgets._session_names import place_of
 from napari_medseg.widgets._sessions import SessionService, sessions_of
 from napari_medseg.widgets.pyramid_labels import private_names
 from napari_medseg.widgets.scribbles import TeachWidget
@@ -439,3 +442,46 @@ def test_the_teach_panel_offers_it_too(painted: TeachWidget, service) -> None:
     panel.last_work.continue_button.click()
     assert not panel.last_work.isVisible()
     np.testing.assert_array_equal(labels(panel), both)
+
+
+def test_undo_of_the_first_change_of_a_class_brings_its_first_name_back(panel: TeachWidget, hand) -> None:
+    panel.new_button.click()
+    panel.classes.rename(1, "dark")
+    panel.sessions.undo()
+    assert panel.classes.value()[0].name == "class 1"
+    hand.stroke(*LEFT)
+    assert names(panel.sessions) == ["Painted class 1"]
+
+
+def test_a_layer_that_was_removed_comes_back_when_its_session_is_opened_again(painted: TeachWidget) -> None:
+    sessions, before = painted.sessions, labels(painted)
+    painted.viewer.layers.remove(sessions.layer(ANNOTATION))
+    assert sessions.session is not None
+    sessions.open(sessions.session.folder)
+    assert sessions.layer(ANNOTATION) in painted.viewer.layers
+    np.testing.assert_array_equal(np.asarray(sessions.layer(ANNOTATION).data), before)
+
+
+def test_each_layer_comes_back_with_its_own_image(viewer: napari.Viewer, tmp_path: Path, halves: np.ndarray) -> None:
+    for name in ("first", "second"):
+        imsave(tmp_path / f"{name}.tif", halves, check_contrast=False)
+        viewer.open(str(tmp_path / f"{name}.tif"), plugin="napari")
+    sessions = sessions_of(viewer)
+    first, second = viewer.layers["first"], viewer.layers["second"]
+    sessions.new_layer(first, ())
+    assert sessions.session is not None
+    # Its name comes before that of the first layer.
+    shown = {"name": "second annotation", "path": str(tmp_path / "second.tif"), "plugin": "napari"}
+    create_layer(sessions.session, image_of(second), "accepted", np.uint8)
+    sessions.session.facts.state(SHOWN + "accepted", shown)
+    sessions.layer(ANNOTATION).data_setitem((np.array([3]), np.array([3])), 1)
+    folder = sessions.session.folder
+    sessions.close()
+    viewer.layers.clear()
+    (tmp_path / "first.tif").rename(folder.parent / "first.tif")
+    sessions.open(folder)
+    images = {name: images_of(sessions.layer(name), list(viewer.layers)) for name in (ANNOTATION, "accepted")}
+    assert [[place_of(each)["path"] for each in found] for found in images.values()] == [
+        [str(folder.parent / "first.tif")],
+        [str(tmp_path / "second.tif")],
+    ]

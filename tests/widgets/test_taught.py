@@ -282,6 +282,40 @@ def test_a_live_run_that_is_replaced_is_no_action(panel: TeachWidget, qtbot, han
     assert sum(name.startswith("Taught") for name in names(panel)) == 1
 
 
+def waiting_live_run(panel: TeachWidget, qtbot, hand) -> None:
+    """Three strokes, the last taken back, and a live run that has ended since: it waits."""
+    hand.stroke((170, 160), (180, 230))
+    panel.live.setValue(True)
+    with qtbot.waitSignal(panel.runner.succeeded, timeout=LONG_MS):
+        panel.sessions.undo()
+    settled(panel, qtbot)
+    assert panel.sessions.session.redo_name == "Painted class 2"
+    panel.live.setValue(False)
+
+
+def test_redo_gives_a_live_run_up_that_has_not_seen_the_stroke(panel: TeachWidget, qtbot, hand) -> None:
+    waiting_live_run(panel, qtbot, hand)
+    panel.sessions.redo()
+    assert names(panel) == ["Painted class 1", "Painted class 2", "Painted class 2"]
+
+
+def test_closing_takes_no_redo_away(panel: TeachWidget, qtbot, hand) -> None:
+    waiting_live_run(panel, qtbot, hand)
+    folder = panel.sessions.session.folder
+    panel.sessions.close()
+    with Session.open(folder) as session:
+        assert session.redo_name == "Painted class 2"
+
+
+def test_another_image_does_not_start_from_the_model_that_undo_went_to(panel: TeachWidget, qtbot) -> None:
+    teach(panel, qtbot)
+    teach(panel, qtbot)
+    travel(panel, qtbot, panel.sessions.undo)
+    assert panel.taught.start(panel.scribbles.value(), "scratch") == panel.taught.file
+    other = panel.viewer.add_image(np.zeros((40, 40), np.uint8), name="other")
+    assert panel.taught.start(panel.sessions.new_layer(other, ()), "scratch") == "scratch"
+
+
 # ---------------------------------------------------------------------- predictions are kept
 
 

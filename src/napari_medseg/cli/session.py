@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,10 @@ def _configure_export(parser: argparse.ArgumentParser) -> None:
         help=f"labels to write: {io.LARGE_FORMATS} at any size, with all levels; {io.SMALL_FORMATS} if small",
     )
     parser.add_argument(
-        "--layer", metavar="NAME", help=f"which of several layers (default {ANNOTATION}); info lists them"
+        "--layer",
+        metavar="NAME",
+        help="which of several layers, by its name here or in napari; info lists them (default: the accepted "
+        "annotation, or else the strokes)",
     )
     parser.add_argument("--replace", action="store_true", help="replace FILE where it is there already")
     _console.add_option(parser)
@@ -102,7 +105,7 @@ def _layer_line(session: Session, name: str, tiles: int) -> str:
     try:
         layer = annotation.open_layer(session, name)
     except MedsegError as error:
-        return f"{name}: {tiles} tiles; {error}"
+        return f"{name}: {_count(tiles, 'tile')}; {error}"
     classes = ", ".join(f"{row.label} {row.name}" for row in annotation.classes_of(session, name))
     image = layer.image
     axes = " x ".join(f"{size:,} {axis}" for size, axis in zip(image.shape(), image.axes, strict=True))
@@ -110,10 +113,16 @@ def _layer_line(session: Session, name: str, tiles: int) -> str:
         f"{axes} pixels",
         str(image.dtype),
         _pixel_size(image),
-        f"{tiles:,} tiles",
+        _count(tiles, "tile"),
         classes and f"classes {classes}",
     ]
-    return f"{name}: {', '.join(filter(None, facts))}"
+    title = annotation.titles(session)[name]
+    called = name if title == name else f"{name} ({title!r} in napari)"
+    return f"{called}: {', '.join(filter(None, facts))}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _pixel_size(image: Image) -> str:
@@ -177,20 +186,28 @@ def _export(args: argparse.Namespace) -> str:
     if args.folder.resolve() in (args.out.resolve(), *args.out.resolve().parents):
         raise InputError(f"{args.out} lies in the session itself; choose a place outside {args.folder}.")
     with Session.open(args.folder, writable=False) as session:
-        layer = layer_repair.open_mended(session, args.layer or _default_layer(session))
+        titles = annotation.titles(session)
+        layer = layer_repair.open_mended(session, _named_layer(args.layer, titles) or _default_layer(titles))
         labels = replace(layer.image, classes=annotation.classes_of(session, layer.name))
         io.check_writable(args.out, labels)
         with _console.Console(quiet=args.quiet) as console:
             for sentence in (*session.recovered, *layer.notes):
                 console.show(Note(sentence, "warning"))
             io.write_labels(args.out, _watched(labels, console))
-    return f"Written: {args.out}"
+    others = ", ".join(repr(title) for name, title in titles.items() if name != layer.name)
+    return f"Written: {args.out}, layer {titles[layer.name]!r}" + (f"; --layer takes {others} too" if others else "")
 
 
-def _default_layer(session: Session) -> str:
-    """The only layer there is, where it goes by another name."""
-    names = annotation.layer_names(session)
-    return names[0] if len(names) == 1 else ANNOTATION
+def _named_layer(given: str | None, titles: Mapping[str, str]) -> str | None:
+    """A layer by its name or by what napari calls it."""
+    return given if given in titles else next((name for name, title in titles.items() if title == given), given)
+
+
+def _default_layer(titles: Mapping[str, str]) -> str:
+    """What is finished before the strokes that it was made from; the only layer there is whatever its name."""
+    if len(titles) == 1:
+        return next(iter(titles))
+    return annotation.ACCEPTED if annotation.ACCEPTED in titles else ANNOTATION
 
 
 def _watched(labels: Image, console: _console.Console) -> Image:

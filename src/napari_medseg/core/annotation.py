@@ -20,6 +20,12 @@ from napari_medseg.core.image import Geometry, Image
 from napari_medseg.core.labelpyramid import LabelPyramid, LevelView, Tiles
 from napari_medseg.core.session import ANNOTATION, Session
 
+ACCEPTED = "accepted"
+"""The layer that holds a prediction which the user has accepted, and corrected since."""
+
+SHOWN = "shown/"
+"""Fact of a session: under which title, and over which image, a viewer shows a layer."""
+
 _FACT = "layer/"
 _MATRICES = ("rotate", "shear", "affine")
 TILE_PX = 512
@@ -51,6 +57,12 @@ class Annotation:
 def layer_names(session: Session) -> list[str]:
     """The layers that a session says it has."""
     return [key.removeprefix(_FACT) for key in session.facts if key.startswith(_FACT)]
+
+
+def titles(session: Session) -> dict[str, str]:
+    """What a viewer calls each layer; its name where it was never shown."""
+    shown = {name: session.facts.get(SHOWN + name, {}) for name in layer_names(session)}
+    return {name: str(facts.get("name", name)) for name, facts in shown.items()}
 
 
 def create_layer(

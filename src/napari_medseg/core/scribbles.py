@@ -151,6 +151,12 @@ def check_enough(points: Points, names: Mapping[int, str]) -> None:
     if points.label.max() > HIGHEST_LABEL:
         raise InputError(f"The label {points.label.max()} is too high for a class; use 1 to {HIGHEST_LABEL}.")
     counts = points.counts()
+    unnamed = [label for label in counts if names and label not in names]
+    if unnamed:
+        raise InputError(
+            f"Strokes of label {unnamed[0]} are there, but no class of that number: the classes are "
+            f"{', '.join(f'{label} ({name})' for label, name in sorted(names.items()))}. Add that class, or erase them."
+        )
     if len(counts) > 64:
         raise InputError(
             f"The scribbles hold {len(counts)} different labels; classes are shared by many strokes: use at most 64."

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_medseg.core.annotation import classes_key, create_layer, layer_names, open_layer
+from napari_medseg.core.annotation import ACCEPTED, classes_key, create_layer, layer_names, open_layer
 from napari_medseg.core.classes import SegmentationClass, to_json
 from napari_medseg.core.edits import TileKey
 from napari_medseg.core.errors import InputError, MedsegError, SessionError
@@ -25,15 +26,12 @@ from napari_medseg.widgets import _layers
 from napari_medseg.widgets._background import Background
 from napari_medseg.widgets._classes import CLASSES_KEY
 from napari_medseg.widgets._layers import RESULT_KEY
-from napari_medseg.widgets._pairs import images_of, made_on
-from napari_medseg.widgets._predictions import classes_of
+from napari_medseg.widgets._pairs import PLACES, images_of, made_on
+from napari_medseg.widgets._predictions import accepted_on, classes_of
 from napari_medseg.widgets._results import OPACITY, PREDICTION, WHOLE, ResultLayers, move_above, same_choice
 from napari_medseg.widgets._session_names import SHOWN, numbered, place_of
 from napari_medseg.widgets._sessions import CLOSE_S, SessionService
 from napari_medseg.widgets.pyramid_labels import private_names
-
-ACCEPTED = "accepted"
-"""What a session calls the layer, and its role among the results."""
 
 ACTION = "Accepted prediction"
 MARK = {RESULT_KEY: {"role": ACCEPTED}}
@@ -41,7 +39,7 @@ MARK = {RESULT_KEY: {"role": ACCEPTED}}
 
 IDLE, BUSY = "Accept prediction", "Accepting …"
 NOTHING_YET = "There is no prediction of this image yet. Press Teach, and accept it when the run has come to its end."
-UNFINISHED = "The prediction is that of an unfinished run. Press Teach, and accept it when the run has come to its end."
+UNFINISHED = "The prediction is that of a run that is not at its end. Wait for the end, or press Teach; then accept it."
 NO_SESSION = "A prediction is accepted into a session, and this napari cannot show its labels. Update napari-medseg."
 
 
@@ -111,7 +109,7 @@ class Acceptance(QWidget):
         self._viewer, self._sessions, self._results = viewer, sessions, results
         self._image, self._scribbles = image, scribbles
         self._background = Background(self)
-        self._hidden: Any = None
+        self._hidden: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
         self.button = QPushButton(IDLE)
         self.button.setToolTip(
             "Take the prediction, with your strokes on top, into an annotation of its own, which is kept in the "
@@ -129,7 +127,7 @@ class Acceptance(QWidget):
         try:
             chosen = self._chosen()
             session = self._session(chosen)
-            name = _annotation(session, chosen) or _new_annotation(session, chosen)
+            name = self._annotation(session, chosen) or _new_annotation(session, chosen)
             made = open_layer(session, name)
         except MedsegError as error:
             self.refused.emit(str(error))
@@ -138,16 +136,22 @@ class Acceptance(QWidget):
         make = partial(encoded, chosen.planes(), made.pyramid.grid, made.pyramid.dtype)
         self._background.run(make, partial(self._put_when_idle, session, name, chosen), self._fail)
 
-    def show_prediction(self) -> None:
-        """A prediction that has been accepted, and so was hidden, is shown again: it is about to change."""
-        if self._hidden is not None:
-            self._hidden.visible = True
-            self._hidden = None
+    def show_prediction(self, source: Layer) -> None:
+        """A run on an image draws its prediction: that is shown, and not the annotation that it would be mixed with."""
+        annotations = [layer for layer in accepted_on(self._viewer, source) if layer.visible]
+        for annotation in annotations:
+            annotation.visible = False
+        for layer in self._viewer.layers if annotations else ():
+            about = layer.metadata.get(RESULT_KEY, {})
+            if (about.get("role"), about.get("image_id")) == (PREDICTION, str(source.unique_id)):
+                layer.visible = True
+                self._hidden.pop(layer, None)
 
     # ------------------------------------------------------------------ what is accepted
 
     def _chosen(self) -> _Choice:
         source, paint = self._image(), self._scribbles()
+        self._results.flush()
         layer = None if source is None else self._prediction(source, paint)
         if layer is None:
             raise InputError(NOTHING_YET)
@@ -175,6 +179,21 @@ class Acceptance(QWidget):
             raise SessionError(session.read_only)
         return session
 
+    def _annotation(self, session: Session, chosen: _Choice) -> str | None:
+        """The annotation of the image that an earlier Accept has made."""
+        for name in layer_names(session):
+            shown = session.facts.get(SHOWN + name, {})
+            is_ours = shown.get("metadata") == MARK and self._lies_on(name, shown, chosen.source)
+            if is_ours and open_layer(session, name).pyramid.shape == chosen.pixels.shape:
+                return name
+        return None
+
+    def _lies_on(self, name: str, shown: Mapping[str, Any], source: Layer) -> bool:
+        """The viewer's layer knows best: its image may have been moved since, or share its file with another one."""
+        layer, images = self._sessions.layer(name), [each for each in self._viewer.layers if _layers.is_image(each)]
+        own = [] if layer is None else images_of(layer, images)
+        return source in own if own else _is_of(shown, source)
+
     # ------------------------------------------------------------------ putting it there
 
     def _put_when_idle(self, session: Session, name: str, chosen: _Choice, tiles: dict[TileKey, bytes]) -> None:
@@ -195,7 +214,9 @@ class Acceptance(QWidget):
         except MedsegError as error:
             self.refused.emit(str(error))
             return
-        self._hide(chosen.shown)
+        self._hide(chosen.shown, name)
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
         self.told.emit(f"Accepted into {layer.name!r}. Paint on it to correct it; Ctrl+Z takes it back.")
 
     def _layer(self, session: Session, name: str, chosen: _Choice) -> Any:
@@ -213,14 +234,19 @@ class Acceptance(QWidget):
             move_above(self._viewer, chosen.source, layer)
         return layer
 
-    def _hide(self, prediction: Layer) -> None:
+    def _hide(self, prediction: Layer, name: str) -> None:
         """Else what is corrected in the annotation would still show the prediction's colour."""
         prediction.visible = False
-        self._hidden = prediction
+        self._hidden[prediction] = name
+
+    def _show(self, predictions: Iterable[Layer]) -> None:
+        for layer in list(predictions):
+            layer.visible = True
+            del self._hidden[layer]
 
     def _on_travel(self, step: Step) -> None:
         if ACTION in step.undone:
-            self.show_prediction()
+            self._show(layer for layer, name in self._hidden.items() if name in step.edits)
 
     def _finish(self) -> None:
         self._background.finish(CLOSE_S)
@@ -241,26 +267,17 @@ def _lay_on(pixels: np.ndarray, paint: Image) -> None:
         np.copyto(pixels, labels, where=labels > 0, casting="unsafe")
 
 
-def _annotation(session: Session, chosen: _Choice) -> str | None:
-    """The annotation of the image that an earlier Accept has made."""
-    for name in layer_names(session):
-        shown = session.facts.get(SHOWN + name, {})
-        is_ours = shown.get("metadata") == MARK and _is_of(shown, chosen.source)
-        if is_ours and open_layer(session, name).pyramid.shape == chosen.pixels.shape:
-            return name
-    return None
-
-
 def _is_of(shown: Mapping[str, Any], source: Layer) -> bool:
-    """Whether a layer lies on an image, which may have been moved since, or come from no file."""
+    """Whether a layer lies on an image; the name tells only where one of both comes from no file and no sample."""
     place = place_of(source)
-    same_place = any(key in place and shown.get(key) == place[key] for key in ("sample", "path"))
-    return same_place or shown.get("image") == source.name
+    if any(key in place for key in PLACES) and any(key in shown for key in PLACES):
+        return any(key in place and shown.get(key) == place[key] for key in PLACES)
+    return shown.get("image") == source.name
 
 
 def _new_annotation(session: Session, chosen: _Choice) -> str:
     name = next(name for name in numbered(ACCEPTED) if name not in layer_names(session))
     create_layer(session, chosen.image, name, np.uint8)
     title = {"name": f"{chosen.source.name} annotation", "image": chosen.source.name}
-    session.facts.state(SHOWN + name, {**title, **place_of(chosen.source), "metadata": MARK})
+    session.facts.state(SHOWN + name, {**title, **place_of(chosen.source), "metadata": MARK, "opacity": OPACITY})
     return name

@@ -9,7 +9,9 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_medseg.core.errors import MedsegError
+from napari_medseg.core.errors import MedsegError, MemoryShortage
+
+NO_MEMORY = "There is not enough memory for this. Close other images or programs, then try again."
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,18 @@ class _Task:
     future: Future[Any]
     then: Callable[[Any], None]
     failed: Callable[[MedsegError], None]
+
+    def tell(self) -> None:
+        """Tell the outcome; an error that nobody expects is raised."""
+        error = self.future.exception()
+        if isinstance(error, MemoryError):
+            error = MemoryShortage(NO_MEMORY)
+        if error is None:
+            self.then(self.future.result())
+        elif isinstance(error, MedsegError):
+            self.failed(error)
+        else:
+            raise error
 
 
 class Background(QObject):
@@ -58,11 +72,9 @@ class Background(QObject):
     def _deliver(self) -> None:
         """In the order in which they were begun, so that the last one asked for has the last word."""
         while self._tasks and self._tasks[0].future.done():
-            task = self._tasks.pop(0)
-            error = task.future.exception()
-            if error is None:
-                task.then(task.future.result())
-            elif isinstance(error, MedsegError):
-                task.failed(error)
-            else:
-                raise error
+            try:
+                self._tasks.pop(0).tell()
+            except Exception:
+                # What was begun after it has come to its end too.
+                self._deliver()
+                raise

@@ -40,12 +40,26 @@ class Closing(QObject):
         if a0 is not None and a1 is not None:
             if a1.type() == QEvent.Type.Close:
                 self._is_spontaneous = a1.spontaneous()
-                if not a1.spontaneous():
+                if a1.spontaneous():
+                    self._forget_when_over()
+                else:
                     self._leave(a0, asking=not _is_closed_by_program(a0))
             elif a1.type() == QEvent.Type.Hide and self._is_spontaneous and not a1.spontaneous():
                 self._is_spontaneous = False
                 self._leave(a0, asking=True)
         return super().eventFilter(a0, a1)
+
+    def _forget_when_over(self) -> None:
+        """Who cancels in napari's dialog keeps the window; hiding it later is no closing.
+
+        What is deleted later goes when the event loop that runs now goes on: after the close event, not in its dialogs.
+        """
+        over = QObject(self)
+        over.destroyed.connect(self._forget)
+        over.deleteLater()
+
+    def _forget(self) -> None:
+        self._is_spontaneous = False
 
     def _leave(self, window: Any, asking: bool) -> None:
         if asking and self._has_work_without_a_name() and session_folders.may_ask():

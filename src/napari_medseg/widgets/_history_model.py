@@ -38,12 +38,12 @@ class HistoryModel(QAbstractTableModel):
 
     def reload(self, session: Session | None) -> None:
         """Show another session, or the same one as it is now."""
-        least = len(self._entries) if session is self._session else 0
+        count = max(PAGE, len(self._entries) if session is self._session else 0)
+        # A session that cannot be read leaves the rows as they are.
+        entries = [] if session is None else session.history(count)
         self.beginResetModel()
-        self._session = session
-        self._entries = []
-        self._complete = False
-        self._read(max(PAGE, least))
+        self._session, self._entries = session, []
+        self._take(entries, count)
         self.endResetModel()
 
     def action_at(self, row: int) -> int:
@@ -94,9 +94,6 @@ class HistoryModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.FontRole:
             return _font(entry, index.row() == self.head_row())
         return None
-
-    def _read(self, count: int) -> None:
-        self._take(self._older(count), count)
 
     def _older(self, count: int) -> list[Entry]:
         if self._session is None:

@@ -15,7 +15,7 @@ from napari.layers import Layer
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject
 
-from napari_medseg.core.annotation import layer_names
+from napari_medseg.core.annotation import ACCEPTED, layer_names
 from napari_medseg.core.classes import SegmentationClass, from_json
 from napari_medseg.core.errors import InputError, MedsegError, RunCancelled
 from napari_medseg.core.image import Image
@@ -118,6 +118,8 @@ class Predictions(QObject):
             paint = self._sessions.layer(about["layer"])
             layers: Any = self._viewer.layers
             insert_at(self._viewer, layers.index(paint) if paint in layers else len(layers), layer)
+        if about["role"] == PREDICTION and source is not None and accepted_on(self._viewer, source):
+            layer.visible = False
         self._own.add(layer)
 
     def _is_shown(self, about: Mapping[str, Any]) -> bool:
@@ -158,6 +160,13 @@ class Predictions(QObject):
         if not isinstance(error, RunCancelled) and not self._has_warned:
             self._has_warned = True
             show_warning(f"The prediction is not kept in the session; it can be made again. {error}")
+
+
+def accepted_on(viewer: Any, source: Layer) -> list[Any]:
+    """The layers with what was accepted, and corrected since, of an image; its prediction is not shown beside it."""
+    images = [layer for layer in viewer.layers if _layers.is_image(layer)]
+    annotations = [layer for layer in viewer.layers if layer.metadata.get(RESULT_KEY, {}).get("role") == ACCEPTED]
+    return [layer for layer in annotations if source in images_of(layer, images) and layer.pyramid.max_label]
 
 
 def classes_of(about: Mapping[str, Any]) -> tuple[SegmentationClass, ...]:

@@ -12,7 +12,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels as LabelsLayer
 from napari.layers import Layer
 from napari.utils import Colormap, DirectLabelColormap
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_medseg.core.events import Tile
@@ -51,6 +51,9 @@ class ResultLayers(QObject):
         Whether the run at hand has drawn anything.
     """
 
+    completed = Signal()
+    """The run at hand has come to its end, and all of it is drawn."""
+
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
@@ -61,6 +64,7 @@ class ResultLayers(QObject):
         self._told: set[str] = set()
         self._drawn = 0
         self._waiting: list[Tile] = []
+        self._at_end: Mapping[str, Any] | None = None
         self.is_drawn = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -81,7 +85,7 @@ class ResultLayers(QObject):
 
         ``about`` goes into the metadata of the layers.
         """
-        self._waiting.clear()
+        self._drop()
         self._told.clear()
         self.is_drawn = False
         self._image, self._source = image, source
@@ -89,7 +93,7 @@ class ResultLayers(QObject):
 
     def remove(self, source: Layer | None) -> None:
         """Take the results of an image away; tiles that wait are not drawn."""
-        self._waiting.clear()
+        self._drop()
         for layer in [layer for role in ROLES for layer in self._of(source, role)]:
             self._viewer.layers.remove(layer)
 
@@ -121,10 +125,10 @@ class ResultLayers(QObject):
             layer.refresh(extent=False)
 
     def describe(self, values: Mapping[str, Any]) -> None:
-        """Add what the run has told at its end to the metadata of its layers."""
-        self._about |= {**values, WHOLE: True}
-        for layer in self.shown():
-            self._tell(layer, layer.metadata[RESULT_KEY]["role"])
+        """Add what the run has told at its end to the metadata of its layers, once the tiles that wait are drawn."""
+        self._at_end = values
+        if not self._waiting:
+            self._complete()
 
     def shown(self) -> list[Any]:
         """The layers that show results of the image at hand."""
@@ -155,6 +159,22 @@ class ResultLayers(QObject):
         taken_ms = 1000 * (time.monotonic() - began)
         if tiles:
             self._timer.start(max(REFRESH_MS, int(5 * taken_ms)))
+        self._complete()
+
+    def _complete(self) -> None:
+        """Where the run has come to its end, and nothing waits."""
+        if self._at_end is None:
+            return
+        self._about |= {**self._at_end, WHOLE: True}
+        self._at_end = None
+        for layer in self.shown():
+            self._tell(layer, layer.metadata[RESULT_KEY]["role"])
+        self.completed.emit()
+
+    def _drop(self) -> None:
+        """What waits is not drawn, so that the run does not become a whole one."""
+        self._waiting.clear()
+        self._at_end = None
 
     def _put(self, tile: Tile) -> Layer:
         layer = self.layer(tile.layer) or self._make(tile.layer)

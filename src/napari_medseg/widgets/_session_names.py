@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from napari.errors import MultipleReaderError, NoAvailableReaderError, ReaderPluginError
 from napari.layers import Layer
 
-from napari_medseg.core.classes import SegmentationClass
+from napari_medseg.core.annotation import SHOWN, classes_key, layer_names
+from napari_medseg.core.classes import SegmentationClass, to_json
 from napari_medseg.core.errors import InputError
+from napari_medseg.core.session import ImageReference, Session
+from napari_medseg.io import session_folders
 
 Classes = tuple[SegmentationClass, ...]
-
-SHOWN = "shown/"
-"""What facts of a session begin with that say under which name, and over which image, the viewer shows a layer."""
 
 _READING = (MultipleReaderError, NoAvailableReaderError, ReaderPluginError, OSError, ValueError, KeyError)
 """What napari raises where it cannot open a file or a sample."""
@@ -77,3 +78,34 @@ def show_image(viewer: Any, path: Path | str | None, place: Mapping[str, Any]) -
         raise InputError(
             f"The image {path or sample} could not be opened ({error}). Open it yourself; the labels lie on it."
         ) from error
+
+
+def layers_on_image(session: Session) -> set[str]:
+    """The layers of a session that lie on the image that it knows by content; others lie on images of their own."""
+    if session.image is None:
+        return set()
+    names, known = layer_names(session), session.image.absolute
+    own = {name for name in names if session.facts.get(SHOWN + name, {}).get("path") == known}
+    return own or set(names if len(names) == 1 else ())
+
+
+def move_image(session: Session, path: Path) -> None:
+    """Let a session, and its layers on the image, belong to the image at another place."""
+    on_image = layers_on_image(session)
+    session.set_image(path)
+    for name in on_image:
+        shown = session.facts.get(SHOWN + name, {})
+        session.facts.state(SHOWN + name, {**shown, "path": str(path.resolve())})
+
+
+def create_session(source: Layer) -> Session:
+    """A session for an image, where those lie that nobody has named; it knows the image where that is a file."""
+    folder = session_folders.new_folder(source.name, datetime.now())
+    path = place_of(source).get("path")
+    return Session.create(folder, ImageReference.of(Path(path), folder) if path and Path(path).exists() else None)
+
+
+def unsaved_classes(session: Session, name: str, classes: Classes) -> dict[str, Any]:
+    """The document of a layer's classes, where the session holds another or none."""
+    key, stored = classes_key(name), to_json(classes)
+    return {} if session.docs.get(key) == stored else {key: stored}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,21 @@ from napari.layers import Labels as LabelsLayer
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_medseg.core.annotation import Annotation, classes_key, classes_of, create_layer, layer_names
-from napari_medseg.core.classes import SegmentationClass
+from napari_medseg.core.annotation import SHOWN, Annotation, classes_key, classes_of, create_layer, layer_names
+from napari_medseg.core.classes import SegmentationClass, from_json
 from napari_medseg.core.edits import Edit
 from napari_medseg.core.errors import MedsegError, SessionError, StorageError
 from napari_medseg.core.labelpyramid import LabelPyramid
 from napari_medseg.core.layer_repair import open_mended
-from napari_medseg.core.session import ANNOTATION, ImageReference, Session, Step
+from napari_medseg.core.session import ANNOTATION, Found, Session, Step
 from napari_medseg.io import session_folders
-from napari_medseg.widgets import _layers
+from napari_medseg.widgets import _layers, _session_names
 from napari_medseg.widgets._classes import CLASSES_KEY, DEFAULTS, colour_map, from_metadata, to_metadata
 from napari_medseg.widgets._closing import Closing
 from napari_medseg.widgets._paint import MOST_LABELS, with_labels
 from napari_medseg.widgets._pairs import made_at, made_on
 from napari_medseg.widgets._predictions import Predictions
-from napari_medseg.widgets._session_names import SHOWN, class_change, numbered, place_of, show_image, stroke_name
+from napari_medseg.widgets._session_errors import nothing, noticed, shown_errors
 from napari_medseg.widgets.pyramid_labels import add_labels, follow, private_names
 
 IDLE_MS = 50
@@ -72,7 +70,7 @@ class SessionService(QObject):
         self.is_dismissed = False
         self._wrote.connect(self._on_disk)
         self.predictions = Predictions(self, viewer)
-        self._stop_following = _nothing if private_names.missing() else follow(viewer.layers)
+        self._stop_following = nothing if private_names.missing() else follow(viewer.layers)
 
     # ------------------------------------------------------------------ what is there
 
@@ -119,9 +117,9 @@ class SessionService(QObject):
             show_warning(f"What you paint is not kept on disk. {error}")
             return self._add_plain(source, classes)
         image = _layers.paintable_level(_layers.image_of(source))
-        name = next(name for name in numbered(ANNOTATION) if name not in layer_names(session))
+        name = next(name for name in _session_names.numbered(ANNOTATION) if name not in layer_names(session))
         made = create_layer(session, image, name, np.uint8)
-        shown = {"name": f"{source.name} scribbles", **place_of(source)}
+        shown = {"name": f"{source.name} scribbles", "classes": to_metadata(classes), **_session_names.place_of(source)}
         session.facts.state(SHOWN + name, shown)
         labels = _layers.layer_arguments(image, source)["axis_labels"]
         metadata = {CLASSES_KEY: to_metadata(classes), **made_on(source)}
@@ -135,6 +133,7 @@ class SessionService(QObject):
         """Open a session in place of the one that is open, and show its image and layers."""
         folder = Path(folder)
         if self.session is not None and folder.resolve() == self.session.folder.resolve():
+            self._show_missing(self.session, self.session.find_image())
             show_info(f"The session {folder.name} is open already.")
             return
         session = Session.open(folder)
@@ -146,9 +145,7 @@ class SessionService(QObject):
         self._take(session)
         found = session.find_image()
         self.notices = [session.read_only, *session.recovered, found.sentence if found else ""]
-        for number, name in enumerate(layer_names(session)):
-            with self._noticed():
-                self._reopen(session, name, found.path if found and number == 0 else None)
+        self._show_missing(session, found)
         self.notices = list(filter(None, self.notices))
         if self.notices:
             show_warning("\n".join(self.notices))
@@ -179,21 +176,23 @@ class SessionService(QObject):
         found = session.find_image()
         session.move_to(folder)
         if found is not None and found.path is not None and found.state in ("same", "moved"):
-            session.set_image(found.path)
+            _session_names.move_image(session, found.path)
+        self.notices = []
         self.changed.emit()
 
     def compact(self) -> int:
         """Drop the history; return the bytes that the disk gets back."""
         freed = self._require().compact()
+        self.notices = []
         self.changed.emit()
         return freed
 
     def leave(self, _window: Any = None) -> None:
         """Close the session, the viewer being about to go; a disk that fails is said."""
         self._stop_following()
-        self._stop_following = _nothing
+        self._stop_following = nothing
         if self.session is not None:
-            with _shown_errors():
+            with shown_errors():
                 self._end(self.session)
 
     def when_idle(self, action: Callable[[], object]) -> None:
@@ -223,16 +222,14 @@ class SessionService(QObject):
         if name is None or session is None or session.read_only or classes == self._classes[name]:
             return
         before, self._classes[name] = self._classes[name], classes
-        with _shown_errors():
-            session.record(class_change(before, classes), "classes", docs=self._unsaved_classes(session, name))
+        with shown_errors():
+            docs = _session_names.unsaved_classes(session, name, classes)
+            session.record(_session_names.class_change(before, classes), "classes", docs=docs)
 
     # ------------------------------------------------------------------ inside: sessions
 
     def _begin(self, source: ImageLayer) -> Session:
-        folder = session_folders.new_folder(source.name, datetime.now())
-        path = place_of(source).get("path")
-        reference = ImageReference.of(Path(path), folder) if path and Path(path).exists() else None
-        session = Session.create(folder, reference)
+        session = _session_names.create_session(source)
         self.notices = []
         self._take(session)
         return session
@@ -246,7 +243,7 @@ class SessionService(QObject):
     def _end(self, session: Session) -> None:
         self.closing.emit()
         unused = session_folders.is_automatic(session.folder) and not session.read_only and not session.history(1)
-        session.on_trouble, session.on_change = _nothing, _nothing
+        session.on_trouble, session.on_change = nothing, nothing
         try:
             session.close(CLOSE_S)
         except MedsegError:
@@ -275,15 +272,27 @@ class SessionService(QObject):
         metadata = {CLASSES_KEY: to_metadata(classes), **made_on(source)}
         return self._viewer.add_labels(data, metadata=metadata, **arguments)
 
+    def _show_missing(self, session: Session, found: Found | None) -> None:
+        """Show the layers of a session that the viewer does not show: none yet, or the user has removed them."""
+        on_image = _session_names.layers_on_image(session)
+        for name in layer_names(session):
+            if self._layers.get(name) not in self._viewer.layers:
+                with noticed(self.notices):
+                    self._reopen(session, name, found.path if found and name in on_image else None)
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        return {} if self.session is None else self.session.facts.get(SHOWN + name, {})
+
     def _reopen(self, session: Session, name: str, path: Path | None) -> None:
-        shown = session.facts.get(SHOWN + name, {})
-        with self._noticed():
-            show_image(self._viewer, path or shown.get("path"), shown)
+        shown = self._shown(name)
+        with noticed(self.notices):
+            _session_names.show_image(self._viewer, path or shown.get("path"), shown)
         made = open_mended(session, name)
         self.notices += made.notes
-        classes = classes_of(session, name) or DEFAULTS
+        classes = classes_of(session, name) or from_json(shown.get("classes", {})) or DEFAULTS
         metadata = {CLASSES_KEY: to_metadata(classes), **made_at(shown, path), **shown.get("metadata", {})}
-        self.show(session, made, {"metadata": metadata})
+        looks = {"opacity": shown["opacity"]} if "opacity" in shown else {}
+        self.show(session, made, {"metadata": metadata, **looks})
 
     def show(self, session: Session, made: Annotation, options: dict[str, Any]) -> LabelsLayer:
         """Add a layer of the viewer for a layer of the session."""
@@ -292,7 +301,7 @@ class SessionService(QObject):
             self._viewer,
             made.pyramid,
             **{**_layers.layer_arguments(made.image), **options},
-            name=session.facts.get(SHOWN + name, {}).get("name", name),
+            name=self._shown(name).get("name", name),
             may_edit=not (session.read_only or made.is_shown_only),
             on_edit=partial(self._on_edit, session, name),
             on_draft=partial(self._on_draft, session, name),
@@ -315,10 +324,12 @@ class SessionService(QObject):
         tool = ""
         if layer is not None:
             tool = str(layer.mode)
-            self._know_label(name, layer)
-        title = stroke_name(title, self._classes[name])
-        with _shown_errors():
-            session.record(title, tool, edit=edit, layer=name, docs=self._unsaved_classes(session, name))
+            if tool != "erase":
+                self._know_label(name, layer)
+        title = _session_names.stroke_name(title, self._classes[name])
+        with shown_errors():
+            docs = _session_names.unsaved_classes(session, name, self._classes[name])
+            session.record(title, tool, edit=edit, layer=name, docs=docs)
 
     def _know_label(self, name: str, layer: LabelsLayer) -> None:
         """A label that is painted for the first time becomes a class, within the same action."""
@@ -327,13 +338,8 @@ class SessionService(QObject):
             layer.metadata[CLASSES_KEY] = to_metadata(with_labels(self._classes[name], [label]))
             self.show_classes(name, layer)
 
-    def _unsaved_classes(self, session: Session, name: str) -> dict[str, Any]:
-        """The document of a layer's classes, where the session holds another or none."""
-        key, classes = classes_key(name), to_metadata(self._classes[name])
-        return {} if session.docs.get(key) == classes else {key: classes}
-
     def _on_draft(self, session: Session, name: str, draft: Edit | None) -> None:
-        with _shown_errors():
+        with shown_errors():
             if draft is None or session.draft_due:
                 session.draft(draft, "stroke", name)
 
@@ -341,10 +347,16 @@ class SessionService(QObject):
         session = self.session
         if session is None or self._is_busy:
             return
-        with _shown_errors():
-            step = go(session)
+        with shown_errors():
+            # Whoever hears of the change must find the layers where the history is.
+            session.on_change = nothing
+            try:
+                step = go(session)
+            finally:
+                session.on_change = self.changed.emit
             if step is not None:
                 self._follow(step)
+                self.changed.emit()
 
     @property
     def _is_busy(self) -> bool:
@@ -357,18 +369,12 @@ class SessionService(QObject):
             if layer is not None:
                 layer.apply(edit.changes)
         for name, layer in self._layers.items():
-            change = step.docs.get(classes_key(name))
-            if change is not None and change.after:
-                layer.metadata[CLASSES_KEY] = change.after
+            change, shown = step.docs.get(classes_key(name)), self._shown(name)
+            after = None if change is None else change.after or shown.get("classes")
+            if after:
+                layer.metadata[CLASSES_KEY] = after
                 self.show_classes(name, layer)
         self.travelled.emit(step)
-
-    @contextmanager
-    def _noticed(self) -> Iterator[None]:
-        try:
-            yield
-        except MedsegError as error:
-            self.notices.append(str(error))
 
 
 def sessions_of(viewer: Any) -> SessionService:
@@ -381,16 +387,3 @@ def sessions_of(viewer: Any) -> SessionService:
         service = SessionService(viewer, window)
         Closing(service, window)
     return service
-
-
-@contextmanager
-def _shown_errors() -> Iterator[None]:
-    """What napari calls in the middle of a stroke must not raise: the sentence is shown instead."""
-    try:
-        yield
-    except MedsegError as error:
-        show_error(str(error))
-
-
-def _nothing(*_args: Any) -> None:
-    """Where nobody listens any more."""

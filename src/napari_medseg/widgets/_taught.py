@@ -29,6 +29,7 @@ class _Run:
     tool: str
     parameters: dict[str, Any]
     is_asked_for: bool
+    travels: int
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Taught(QObject):
     Strategy
     --------
     A run's model is copied into the session by another thread; then the action is recorded that names it. A run that
-    nobody asked for (live mode) must not take away what can be redone: its action waits for the next one, or for the
-    closing of the session, and is given up where undo or redo goes elsewhere before.
+    nobody asked for (live mode) must not take away what can be redone: its action waits for the next one, and is given
+    up where undo or redo goes elsewhere before, or where the session closes while something can be redone.
 
     Attributes
     ----------
@@ -79,7 +80,7 @@ class Taught(QObject):
         self._background = Background(self)
         self._run: _Run | None = None
         self._travels = 0
-        self._origin: tuple[Session, KeptModel] | None = None
+        self._origin: tuple[Session, str, KeptModel] | None = None
         self.branch = 0
         self._waiting: _Lesson | None = None
         sessions.changed.connect(self._record_what_waits)
@@ -96,11 +97,14 @@ class Taught(QObject):
         kept, session = self.kept, self._sessions.session
         return "" if kept is None or session is None else str(session.models.path(kept))
 
-    def start(self, chosen: str) -> str:
-        """What the next run starts from: where undo or redo has gone to a model that one, else what is chosen."""
-        if self._origin is None or self._origin[0] is not self._sessions.session:
+    def start(self, layer: Any, chosen: str) -> str:
+        """What the next run on a layer starts from: the model that undo or redo has gone to, or else ``chosen``."""
+        if self._origin is None:
             return chosen
-        return str(self._origin[0].models.path(self._origin[1]))
+        session, name, kept = self._origin
+        if session is not self._sessions.session or name != self._sessions.name_of(layer):
+            return chosen
+        return str(session.models.path(kept))
 
     def forget_start(self, _chosen: Any = None) -> None:
         """The user has chosen what to start from."""
@@ -109,6 +113,8 @@ class Taught(QObject):
     def set_layer(self, layer: Any) -> None:
         """Go on with the model that was taught last from a layer, where its session has one."""
         session, name = self._sessions.session, self._sessions.name_of(layer)
+        if self._waiting is not None and self._waiting.run.layer == name:
+            return
         kept = None if session is None or name is None else KeptModel.of_json(session.docs.get(key_of(name)))
         if session is not None and kept is not None:
             self._at = session, kept
@@ -124,7 +130,7 @@ class Taught(QObject):
         """A training run on ``layer`` has begun."""
         session, name = self._sessions.session, self._sessions.name_of(layer)
         if session is not None and name is not None and not session.read_only:
-            self._run = _Run(session, name, about["tool"], about["parameters"], is_asked_for)
+            self._run = _Run(session, name, about["tool"], about["parameters"], is_asked_for, self._travels)
 
     def begin_other(self) -> None:
         """A run has begun that is no training run of a session."""
@@ -139,7 +145,7 @@ class Taught(QObject):
         self._at = self._waiting = None
         if run is not None:
             keep = partial(run.session.models.keep, Path(model), Path(model).with_suffix(".json"), digest)
-            self._background.run(keep, partial(self._on_kept, run, result, self._travels), self._refuse)
+            self._background.run(keep, partial(self._on_kept, run, result), self._refuse)
 
     # ------------------------------------------------------------------ undo and redo
 
@@ -158,17 +164,17 @@ class Taught(QObject):
         else:
             self._at = session, kept
             self.said = f"{'Forward' if step.redone else 'Back'} to the model of {when(kept.time)}."
-        self._origin = self._at
+        self._origin = None if session is None or kept is None or name is None else (session, name, kept)
         self.branch += 1
         return True
 
     # ------------------------------------------------------------------ inside
 
-    def _on_kept(self, run: _Run, result: Result, travels: int, kept: KeptModel) -> None:
+    def _on_kept(self, run: _Run, result: Result, kept: KeptModel) -> None:
         if self._sessions.session is not run.session:
             return
         self._waiting = _Lesson(run, result, kept)
-        if run.is_asked_for and travels == self._travels:
+        if run.is_asked_for and run.travels == self._travels:
             self._record()
         else:
             self._record_what_waits()
@@ -191,7 +197,8 @@ class Taught(QObject):
 
     def _close(self) -> None:
         self._background.finish(CLOSE_S)
-        self._record()
+        self._record_what_waits()
+        self._waiting = None
 
     def _refuse(self, error: MedsegError) -> None:
         self.refused.emit(f"The model is not in the session's history. {error}")

@@ -130,8 +130,13 @@ class HistoryWidget(QWidget):
             # Whoever opens the panel reads it then; strokes are not slowed down by a list that nobody sees.
             return
         self._show_session(session)
-        self._show_steps(session)
-        self.model.reload(session)
+        try:
+            self._show_steps(session)
+            self.model.reload(session)
+        except MedsegError as error:
+            # A row that is left could be of another session.
+            self.model.reload(None)
+            self._say(error=str(error))
         self._mark_head()
         self._cost_timer.start()
 

@@ -181,6 +181,7 @@ class TeachWidget(QWidget):
         self.models.applyRequested.connect(self.apply_model)
         self.models.refused.connect(lambda text: self.runner.show_error(text, hint=True))
         self._results.set_colours(colour_map(self.classes.value()))
+        self._results.completed.connect(lambda: self.sessions.predictions.keep(self._results))
         self._name_target()
 
     # ------------------------------------------------------------------ opening and closing
@@ -308,7 +309,7 @@ class TeachWidget(QWidget):
         self, tool: str, job: Job, classes: tuple[SegmentationClass, ...], about: dict[str, Any], *, hint: bool = False
     ) -> None:
         self.taught.begin_other()
-        self.acceptance.show_prediction()
+        self.acceptance.show_prediction(self.image.value())
         self._results.begin(job.images["image"], self.image.value(), about)
         self._results.set_colours(colour_map(classes))
         self.plot.clear()
@@ -318,7 +319,7 @@ class TeachWidget(QWidget):
         chosen = self.image.value(), self.scribbles.value(), self.dense.value()
         self.start.check()
         values = self.form.value()
-        values["start"] = self.taught.start(values["start"])
+        values["start"] = self.taught.start(self.scribbles.value(), values["start"])
         classes, branch = self.classes.value(), self.taught.branch
         return _teaching.job_of(self.viewer, self._tool, *chosen, values, classes, branch)
 
@@ -333,8 +334,6 @@ class TeachWidget(QWidget):
 
     def _on_result(self, result: Result) -> None:
         self._results.flush()
-        kept = {key: result.values[key] for key in ("model", "digest", "seed", "steps") if key in result.values}
-        self._results.describe(kept)
         self.regions.renew()
         if "model" in result.values:
             self._checkpoint = str(result.values["model"])
@@ -342,7 +341,8 @@ class TeachWidget(QWidget):
         self.taught.end(result)
         if self.taught.said:
             self.runner.show_result(self.taught.said)
-        self.sessions.predictions.keep(self._results)
+        kept = {key: result.values[key] for key in ("model", "digest", "seed", "steps") if key in result.values}
+        self._results.describe(kept)
 
     def _on_failure(self, error: MedsegError) -> None:
         """Nobody may take the picture of a run that did not end for a result."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_medseg.core.errors import SessionError
 from napari_medseg.core.labelpyramid import LabelPyramid, MemoryTiles
+from napari_medseg.core.labelpyramid.resample import halved
 
 SIDE = 53
 LEVELS = 3
@@ -64,3 +69,43 @@ def test_the_coarsest_level_and_the_largest_label_are_never_behind() -> None:
         assert (pyramid.top == 5).all() and pyramid.max_label == 5
         pyramid.paint(np.ones((64, 64), bool), (0, 0), 0, 2)
         assert pyramid.max_label == 2 and (pyramid.top == 2).all()
+
+
+def test_specks_that_a_coarser_tile_does_not_show_go_under_a_large_shape() -> None:
+    pyramid = LabelPyramid((64, 64), np.uint8, MemoryTiles(), 8)
+    with pyramid.editing():
+        pyramid.paint(np.ones((8, 8), bool), (0, 0), 1, 1)
+        pyramid.paint(np.ones((1, 1), bool), (3, 3), 0, 2)
+    assert (pyramid.read(1, ((0, 8), (0, 8))) == 1).all()
+    with pyramid.editing() as outcome:
+        assert pyramid.paint(np.ones((8, 8), bool), (0, 0), 1, 1) == ((0, 8), (0, 8))
+    assert outcome.edit is not None
+    assert (pyramid.read(0, ((0, 16), (0, 16))) == 1).all()
+
+
+class Unreadable(MemoryTiles):
+    """A drive that is away for a while."""
+
+    away = False
+
+    def get(self, key):
+        if self.away:
+            raise SessionError("The drive is away.")
+        return super().get(key)
+
+
+def test_what_could_not_be_read_is_settled_later() -> None:
+    tiles = Unreadable()
+    first = LabelPyramid((64, 64), np.uint8, tiles, 8)
+    with first.editing():
+        first.paint(np.ones((40, 40), bool), (0, 0), 0, 3)
+        first.paint(np.ones((3, 3), bool), (5, 5), 0, 1)
+    again = LabelPyramid((64, 64), np.uint8, tiles, 8)
+    with again.editing():
+        again.paint(np.ones((2, 2), bool), (5, 5), 0, 2)
+        tiles.away = True
+        with pytest.raises(SessionError):
+            again.read(1, ((0, 4), (0, 4)))
+        tiles.away = False
+    for finer, coarser in pairwise(everything(again)):
+        np.testing.assert_array_equal(halved(finer), coarser)

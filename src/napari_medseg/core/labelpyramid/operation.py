@@ -66,8 +66,16 @@ class Operation:
     def settle(self, level: int | None = None) -> None:
         """Bring the coarser levels in line, up to ``level`` or all of them."""
         for finer in range(self.store.grid.top if level is None else level):
-            for key, region in self._marked.pop(finer, {}).items():
-                self._settle_parent(key, region)
+            marked = self._marked.get(finer, {})
+            while marked:
+                key = next(iter(marked))
+                self._settle_parent(key, marked[key])
+                # Only now: what cannot be read at the moment stays marked.
+                del marked[key]
+
+    def changed(self, key: TileKey) -> None:
+        """Say that a whole tile may show something else now."""
+        self.box = joined(self.box, self.store.grid.base_box(key.level, self.store.grid.area(key), key.plane))
 
     def mark(self, key: TileKey, region: Region) -> None:
         """Say that a part of a tile is new, so that `settle` looks at it."""

@@ -43,6 +43,7 @@ def _stamp_tile(operation: Operation, mask: np.ndarray, key: TileKey, region: Re
             # Else what follows would be compared with what the child had not passed on yet.
             operation.settle(key.level)
             store.remove(child)
+            operation.changed(child)
         elif part.any():
             fine = _doubled_region(_within(shared, quadrant), store.grid.extent(child))
             _stamp_tile(operation, doubled(part, shape_of(fine)), child, fine, value)

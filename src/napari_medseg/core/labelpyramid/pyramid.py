@@ -144,16 +144,15 @@ class LabelPyramid:
         self.grid.check_plane(plane)
         region = self._inside(level, box)
         with self._lock:
-            source = self._source(live)
-            if source is self._store:
+            if (source := self._source(live)) is self._store:
                 self.settle(level)
             return reading.read(source, self.dtype, level, region, plane)
 
     def settle(self, level: int | None = None) -> None:
         """Let the levels up to this one, or all, show what the open edit has painted; whoever reads gets that done."""
         with self._lock:
-            if self._store.open is not None:
-                Operation(self._store, marked=self._store.open.marked).settle(level)
+            if (opened := self._store.open) is not None:
+                Operation(self._store, marked=opened.marked).settle(level)
 
     def begin(self, wait_s: float = WAIT_S) -> None:
         """Open an edit.
@@ -309,8 +308,7 @@ class LabelPyramid:
     def statistics(self) -> Statistics:
         """Count the committed tiles and their bytes; reads them all."""
         with self._lock:
-            stored = self._store.tiles.get_many(self._store.tiles.keys())
-            sizes = [len(blob or b"") for _, blob in stored]
+            sizes = [len(blob or b"") for _, blob in self._store.tiles.get_many(self._store.tiles.keys())]
         return Statistics(len(sizes), sum(sizes))
 
     def copy(self) -> LabelPyramid:
