@@ -485,3 +485,12 @@ def test_each_layer_comes_back_with_its_own_image(viewer: napari.Viewer, tmp_pat
         [str(folder.parent / "first.tif")],
         [str(tmp_path / "second.tif")],
     ]
+
+
+def test_erasing_with_a_label_that_is_not_used_makes_no_class(painted: TeachWidget, hand) -> None:
+    layer = painted.scribbles.value()
+    layer.selected_label = 5
+    layer.mode = "erase"
+    hand.stroke(*LEFT)
+    assert painted.classes.labels() == (1, 2)
+    assert names(painted.sessions)[-1] == "Erased"

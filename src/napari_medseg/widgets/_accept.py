@@ -141,9 +141,10 @@ class Acceptance(QWidget):
         annotations = [layer for layer in accepted_on(self._viewer, source) if layer.visible]
         for annotation in annotations:
             annotation.visible = False
-        for layer in self._viewer.layers if annotations else ():
+        for layer in self._viewer.layers:
             about = layer.metadata.get(RESULT_KEY, {})
-            if (about.get("role"), about.get("image_id")) == (PREDICTION, str(source.unique_id)):
+            is_its = (about.get("role"), about.get("image_id")) == (PREDICTION, str(source.unique_id))
+            if is_its and (annotations or layer in self._hidden):
                 layer.visible = True
                 self._hidden.pop(layer, None)
 

@@ -111,7 +111,7 @@ class Paint(QObject):
             return
         self._undone = undone_steps(layer)
         label = int(layer.selected_label)
-        if label > 0 and label not in self._editor.labels() and label <= MOST_LABELS:
+        if layer.mode != "erase" and 0 < label <= MOST_LABELS and label not in self._editor.labels():
             self._editor.setValue(with_labels(self._editor.value(), [label]))
         self.strokeEnded.emit()
 
