@@ -36,8 +36,8 @@ def test_a_loss_is_seen(tmp_path: Path):
     log = tmp_path / "log"
     lines = ['{"what": "will", "number": 0, "state": "e3b0c44298fc1c14", "seconds": 1.0}']
     lines += [f'{{"what": "{what}", "number": 1, "state": "x", "seconds": 2.0}}' for what in ("will", "did")]
-    log.write_text("\n".join(lines))
+    log.write_text("\n".join([*lines, '{"what": "will", "number": 2, "sta']))
     row = session_store._loss(tmp_path / "a.medseg", log, 2.5)
     assert (row["known"], row["lost"], row["lost_s"]) == (True, 1, 0.5)
-    log.write_text(lines[1])
+    log.write_text(lines[1] + "\n")
     assert session_store._loss(tmp_path / "a.medseg", log, 2.5)["known"] is False
